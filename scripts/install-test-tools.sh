@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Makes sure that the programs that the mount tests call are there. Installs them where it can (Debian and its kin, as root),
+# otherwise names the packages.
+set -euo pipefail
+
+declare -A package_of=(
+  [fusermount3]=fuse3
+  [setpriv]=util-linux
+)
+missing=()
+for program in "${!package_of[@]}"; do
+  command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  exit 0
+fi
+echo "the mount tests need these packages: ${missing[*]}" >&2
+[ -z "${CI:-}" ] || exit 1

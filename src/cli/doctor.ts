@@ -1,0 +1,118 @@
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import * as libc from '../host/linux/libc.ts';
+import { deviceFailure, FUSE_DEVICE } from '../transports/raw/fuse-mount.ts';
+import { EXIT_FAILURE } from './failure.ts';
+
+/** One thing that a mount needs or profits from. */
+interface Finding {
+  readonly what: string;
+  readonly isFine: boolean;
+  /** Whether there is no mount without it. */
+  readonly isNeeded: boolean;
+  /** What was found, or how to get it. */
+  readonly detail: string;
+}
+
+const SET_USER_ID = 0o4000;
+
+/** `ipcfs doctor`: prints what it finds; the exit status is 0 when a mount can be made. */
+export function doctor(): number {
+  const findings = [platform(), device(), ...rights()];
+  for (const { what, isFine, isNeeded, detail } of findings) {
+    const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
+    process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
+  }
+  const isPossible = findings.every(({ isFine, isNeeded }) => isFine || !isNeeded);
+  process.stdout.write(
+    isPossible ? "You can mount: 'ipcfs mount DIR'.\n" : 'You cannot mount until what is MISSING is there.\n',
+  );
+  return isPossible ? 0 : EXIT_FAILURE;
+}
+
+function platform(): Finding {
+  return {
+    what: 'system',
+    isFine: process.platform === 'linux',
+    isNeeded: true,
+    detail:
+      process.platform === 'linux'
+        ? `Linux, Node ${process.version}`
+        : `this version of ipcfs mounts on Linux only, not on ${process.platform}`,
+  };
+}
+
+function device(): Finding {
+  const what = FUSE_DEVICE;
+  if (!existsSync(FUSE_DEVICE)) {
+    return { what, isFine: false, isNeeded: true, detail: deviceFailure(2).message };
+  }
+  if (process.getuid!() !== 0) {
+    // The helper opens it for users.
+    return { what, isFine: true, isNeeded: true, detail: 'there' };
+  }
+  const descriptor = libc.open(FUSE_DEVICE, libc.O_RDWR | libc.O_CLOEXEC);
+  if (descriptor < 0) {
+    return { what, isFine: false, isNeeded: true, detail: deviceFailure(libc.errno()).message };
+  }
+  libc.close(descriptor);
+  return { what, isFine: true, isNeeded: true, detail: 'there, and you may open it' };
+}
+
+function rights(): Finding[] {
+  const isRoot = process.getuid!() === 0;
+  const helper = findProgram('fusermount3');
+  const allowOther = readOptional('/etc/fuse.conf').split('\n').includes('user_allow_other');
+  return [
+    {
+      what: 'right to mount',
+      isFine: isRoot || helper !== null,
+      isNeeded: true,
+      detail: isRoot
+        ? 'you are root'
+        : helper !== null
+          ? `through ${helper}`
+          : "run as root, or install fusermount3 ('apt-get install fuse3')",
+    },
+    {
+      what: 'mounts by users',
+      isFine: helper !== null && (statSync(helper).mode & SET_USER_ID) !== 0,
+      isNeeded: false,
+      detail:
+        helper === null
+          ? "fusermount3 is not installed: 'apt-get install fuse3' lets users other than root mount"
+          : (statSync(helper).mode & SET_USER_ID) !== 0
+            ? `${helper} is set-user-id root`
+            : `${helper} is not set-user-id root: 'chmod u+s ${helper}' as root`,
+    },
+    {
+      what: '--allow-other by users',
+      isFine: allowOther,
+      isNeeded: false,
+      detail: allowOther
+        ? 'allowed in /etc/fuse.conf'
+        : "put the line 'user_allow_other' into /etc/fuse.conf if users shall let each other in",
+    },
+  ];
+}
+
+function findProgram(name: string): string | null {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(directory, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Look further.
+    }
+  }
+  return null;
+}
+
+function readOptional(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,29 @@
+import { MountFailure } from '../transports/transport.ts';
+
+export const EXIT_FAILURE = 1;
+export const EXIT_USAGE = 2;
+
+/** Wrong usage: exit status 2. */
+export class UsageFailure extends Error {
+  override readonly name = 'UsageFailure';
+}
+
+/** A failure of a command, in one line that says what to do: exit status 1. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+}
+
+/** Prints one line for a person and returns the exit status. An error nobody foresaw shows its stack: it is a bug. */
+export function report(error: unknown): number {
+  if (error instanceof UsageFailure) {
+    process.stderr.write(`ipcfs: ${error.message}\n`);
+    return EXIT_USAGE;
+  }
+  if (error instanceof CommandFailure || error instanceof MountFailure) {
+    process.stderr.write(`ipcfs: ${error.message}\n`);
+    return EXIT_FAILURE;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`ipcfs: internal error, please report it: ${text}\n`);
+  return EXIT_FAILURE;
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env node
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { doctor } from './doctor.ts';
+import { EXIT_USAGE, report, UsageFailure } from './failure.ts';
+import { mountCommand, type MountCommandOptions } from './mount.ts';
+import { parsePipeBuf, parseSpin, parseSysctl, type SysctlSetting } from './mount-options.ts';
+import { umountCommand } from './umount.ts';
+import { packageVersion } from './version.ts';
+
+/** Lets commander say which option a refused value belongs to, in our one line. */
+function argument<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (error instanceof UsageFailure) throw new InvalidArgumentError(error.message);
+      throw error;
+    }
+  };
+}
+
+function appendSetting(text: string, settings: readonly SysctlSetting[]): readonly SysctlSetting[] {
+  return [...settings, argument(parseSysctl)(text)];
+}
+
+function program(): Command {
+  const root = new Command('ipcfs')
+    .description('BSD inter-process communication as a file system')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [COMMAND]', 'show the help of a command')
+    .showHelpAfterError(false)
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => {
+        write(oneLine(text));
+      },
+    });
+  root
+    .command('mount')
+    .description('mount on the directory DIR; goes to the background once the mount answers')
+    .argument('<DIR>', 'an existing directory')
+    .option('-f, --foreground', 'stay, and unmount on SIGINT and SIGTERM', false)
+    .option('--allow-other', 'let other users in (always so when root mounts)', false)
+    .option(
+      '--spin <MICROSECONDS>',
+      'how long to look for the next request before sleeping',
+      argument(parseSpin),
+      DEFAULT_SPIN_MS,
+    )
+    .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', argument(parsePipeBuf))
+    .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])
+    .action(async (directory: string, options: MountCommandOptions) => {
+      await mountCommand(directory, options);
+    });
+  root
+    .command('umount')
+    .description('unmount DIR; calls that wait in it are ended')
+    .argument('<DIR>', 'the mount point')
+    .action(async (directory: string) => {
+      await umountCommand(directory);
+    });
+  root
+    .command('doctor')
+    .description('say what is missing for a mount, and how to get it')
+    .action(() => {
+      process.exitCode = doctor();
+    });
+  return root;
+}
+
+const DEFAULT_SPIN_MS = 0.05;
+
+/** commander's message without its prefix and hints, as one line that names the help. */
+function oneLine(text: string): string {
+  const message = text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ');
+  return `ipcfs: ${message}: see 'ipcfs --help'\n`;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  else process.exitCode = report(error);
+}

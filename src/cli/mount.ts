@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process';
+import { closeSync, writeSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { mountRaw } from '../transports/raw/mount.ts';
+import { CommandFailure, EXIT_FAILURE, report } from './failure.ts';
+import { checkSysctls, resolveMountPoint, type SysctlSetting } from './mount-options.ts';
+import { packageVersion } from './version.ts';
+
+export interface MountCommandOptions {
+  readonly foreground: boolean;
+  readonly allowOther: boolean;
+  /** In milliseconds. */
+  readonly spin: number;
+  readonly pipeBuf?: SysctlSetting;
+  readonly sysctl: readonly SysctlSetting[];
+}
+
+/** Set for the process in the background: the descriptor on which it says how its mount went. */
+const READY_DESCRIPTOR_VARIABLE = 'IPCFS_READY_FD';
+const READY_DESCRIPTOR = 3;
+const READY = 'ready\n';
+
+/** `ipcfs mount`: serves in this process with -f, otherwise in one of its own that it waits for. */
+export async function mountCommand(directory: string, options: MountCommandOptions): Promise<void> {
+  const settings = [...(options.pipeBuf === undefined ? [] : [options.pipeBuf]), ...options.sysctl];
+  checkSysctls(settings);
+  const path = resolveMountPoint(directory);
+  const readyDescriptor = process.env[READY_DESCRIPTOR_VARIABLE];
+  if (readyDescriptor !== undefined)
+    await serveInBackground(path, options, settings, Number(readyDescriptor));
+  else if (options.foreground) await serve(path, options, settings, () => undefined);
+  else await startBackground();
+}
+
+async function serve(
+  directory: string,
+  options: MountCommandOptions,
+  settings: readonly SysctlSetting[],
+  onReady: () => void,
+): Promise<void> {
+  process.title = 'ipcfs';
+  const mounted = await mountRaw({
+    directory,
+    allowOther: options.allowOther || process.getuid!() === 0,
+    version: packageVersion(),
+    spinMs: options.spin,
+    sysctls: settings,
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      mounted.stop();
+    });
+  }
+  onReady();
+  await mounted.ended;
+}
+
+async function serveInBackground(
+  directory: string,
+  options: MountCommandOptions,
+  settings: readonly SysctlSetting[],
+  readyDescriptor: number,
+): Promise<void> {
+  // Holding a working directory would keep the file system that it is on from being unmounted.
+  process.chdir('/');
+  try {
+    await serve(directory, options, settings, () => {
+      writeSync(readyDescriptor, READY);
+      closeSync(readyDescriptor);
+    });
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+/** Starts this program again with the same arguments, and returns once its mount answers. */
+async function startBackground(): Promise<void> {
+  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, main, ...process.argv.slice(2)], {
+    detached: true,
+    // What the server logs is seen with DEBUG only; otherwise it must not hold on to this terminal.
+    stdio: ['ignore', 'ignore', process.env['DEBUG'] === undefined ? 'pipe' : 'inherit', 'pipe'],
+    env: { ...process.env, [READY_DESCRIPTOR_VARIABLE]: String(READY_DESCRIPTOR) },
+  });
+  const ready = child.stdio[READY_DESCRIPTOR] as NodeJS.ReadableStream & { destroy(): void };
+  let said = '';
+  let complaint = '';
+  child.stderr?.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
+  const outcome = await new Promise<'ready' | 'failed'>((resolve, reject) => {
+    ready.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said === READY) resolve('ready');
+    });
+    child.on('error', reject);
+    child.on('close', () => {
+      resolve('failed');
+    });
+  });
+  if (outcome === 'failed') {
+    process.stderr.write(complaint);
+    process.exitCode = EXIT_FAILURE;
+    if (complaint === '' && child.stderr !== null)
+      throw new CommandFailure('the server ended without a word');
+    return;
+  }
+  ready.destroy();
+  child.stderr?.destroy();
+  child.unref();
+}

@@ -1,0 +1,68 @@
+import { execFile } from 'node:child_process';
+import { readFileSync, realpathSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { mountAt } from '../host/linux/mount-table.ts';
+import { FILE_SYSTEM_TYPE, unmount } from '../transports/raw/fuse-mount.ts';
+import { CommandFailure } from './failure.ts';
+import { resolveWithoutTouching } from './mount-options.ts';
+
+const ASK_TIMEOUT_MS = 1000;
+const END_TIMEOUT_MS = 2000;
+const POLL_INTERVAL_MS = 10;
+
+/** `ipcfs umount`: asks the server to end, which answers the calls that wait; detaches the mount itself if it does not. */
+export async function umountCommand(directory: string): Promise<void> {
+  const path = mountPointPath(directory);
+  if (mountAt(path)?.type !== FILE_SYSTEM_TYPE) {
+    throw new CommandFailure(`${directory} is no ipcfs mount: 'grep ipcfs /proc/mounts' lists them`);
+  }
+  const pid = await serverOf(path);
+  if (pid !== null && signal(pid) && (await isGone(path))) return;
+  if (mountAt(path)?.type !== FILE_SYSTEM_TYPE || unmount(path)) return;
+  throw new CommandFailure(
+    `you may not unmount ${directory}: run this as the user who mounted it, or as root`,
+  );
+}
+
+function mountPointPath(directory: string): string {
+  try {
+    const path = resolveWithoutTouching(directory);
+    return mountAt(path)?.type === FILE_SYSTEM_TYPE ? path : realpathSync(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new CommandFailure(`${directory} does not exist`);
+    throw new CommandFailure(`you may not look at ${directory} (${code ?? 'unknown error'})`);
+  }
+}
+
+/** The serving process, as it says itself; null when it does not answer. */
+async function serverOf(path: string): Promise<number | null> {
+  try {
+    const { stdout } = await promisify(execFile)('cat', [`${path}/info/version.json`], {
+      timeout: ASK_TIMEOUT_MS,
+    });
+    const [row] = JSON.parse(stdout) as [{ pid: number }];
+    // Another process may have the number in this process's view of the system.
+    return readFileSync(`/proc/${row.pid}/cmdline`, 'latin1').startsWith('ipcfs') ? row.pid : null;
+  } catch {
+    return null;
+  }
+}
+
+function signal(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGTERM');
+  } catch {
+    return false;
+  }
+}
+
+async function isGone(path: string): Promise<boolean> {
+  const deadlineMs = performance.now() + END_TIMEOUT_MS;
+  while (mountAt(path)?.type === FILE_SYSTEM_TYPE) {
+    if (performance.now() > deadlineMs) return false;
+    await delay(POLL_INTERVAL_MS);
+  }
+  return true;
+}

@@ -1,0 +1,113 @@
+import koffi from 'koffi';
+
+/**
+ * The C library calls that a mount needs. Results are as in C: -1 with `errno()`. Addresses of structures are passed as typed
+ * arrays, laid out here for 64-bit Linux.
+ */
+type Pointer = ArrayBufferView | null;
+
+const library = koffi.load(null);
+
+export const read = library.func('int read(int, void*, size_t)') as unknown as (
+  descriptor: number,
+  buffer: ArrayBufferView,
+  count: number,
+) => number;
+export const write = library.func('int write(int, void*, size_t)') as unknown as (
+  descriptor: number,
+  buffer: ArrayBufferView,
+  count: number,
+) => number;
+/** `vector` is an array of struct iovec: address and length, 64 bits each. */
+export const writev = library.func('int writev(int, void*, int)') as unknown as (
+  descriptor: number,
+  vector: BigUint64Array,
+  count: number,
+) => number;
+export const open = library.func('int open(const char*, int)') as unknown as (
+  path: string,
+  flags: number,
+) => number;
+export const close = library.func('int close(int)') as unknown as (descriptor: number) => number;
+/** `descriptors` is an array of struct pollfd: descriptor (32 bits), events and revents (16 each). */
+export const poll = library.func('int poll(void*, unsigned long, int)') as unknown as (
+  descriptors: Int32Array,
+  count: number,
+  timeoutMs: number,
+) => number;
+export const eventfd = library.func('int eventfd(unsigned int, int)') as unknown as (
+  initial: number,
+  flags: number,
+) => number;
+export const mount = library.func(
+  'int mount(const char*, const char*, const char*, unsigned long, const char*)',
+) as unknown as (source: string, target: string, type: string, flags: number, data: string) => number;
+export const umount2 = library.func('int umount2(const char*, int)') as unknown as (
+  target: string,
+  flags: number,
+) => number;
+export const kill = library.func('int kill(int, int)') as unknown as (pid: number, signal: number) => number;
+const syscall3 = library.func('long syscall(long, long, long, long)') as unknown as (
+  number: number,
+  a: number,
+  b: number,
+  c: number,
+) => number;
+export const socketpair = library.func('int socketpair(int, int, int, void*)') as unknown as (
+  domain: number,
+  type: number,
+  protocol: number,
+  descriptors: Int32Array,
+) => number;
+export const recvmsg = library.func('int recvmsg(int, void*, int)') as unknown as (
+  descriptor: number,
+  message: BigUint64Array,
+  flags: number,
+) => number;
+
+/** The error number of the last call of this thread. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+/** The address of the bytes that a view shows. Stable: array buffers do not move. */
+export function addressOf(view: Pointer): bigint {
+  return koffi.address(view);
+}
+
+const SYS_tkill = 200;
+const SYS_tkill_arm64 = 130;
+
+/** Sends a signal to one thread of whatever process it belongs to (tkill). */
+export function tkill(threadId: number, signal: number): number {
+  return syscall3(process.arch === 'arm64' ? SYS_tkill_arm64 : SYS_tkill, threadId, signal, 0);
+}
+
+export const O_RDWR = 0o2;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+export const POLLIN = 0x1;
+export const POLLERR = 0x8;
+export const EFD_NONBLOCK = 0o4000;
+export const EFD_CLOEXEC = 0o2000000;
+export const MS_NOSUID = 2;
+export const MS_NODEV = 4;
+export const MNT_DETACH = 2;
+export const SIGPIPE = 13;
+export const SIGIO = 29;
+export const AF_UNIX = 1;
+export const SOCK_STREAM = 1;
+export const SOCK_CLOEXEC = 0o2000000;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
+
+const fcntl = library.func('int fcntl(int, int, long)') as unknown as (
+  descriptor: number,
+  command: number,
+  argument: number,
+) => number;
+const F_SETFL = 4;
+
+/** Makes reads of a descriptor that was opened for reading and writing answer EAGAIN instead of waiting. */
+export function setNonBlocking(descriptor: number): void {
+  fcntl(descriptor, F_SETFL, O_RDWR | O_NONBLOCK);
+}

@@ -1,0 +1,81 @@
+import { writeSync } from 'node:fs';
+import type { Clock, Timespec } from '../../kern/clock.ts';
+import type { Credentials } from '../../kern/credentials.ts';
+import { EPERM, ESRCH } from '../../kern/errno.ts';
+import type { Host, SignalOwner } from '../../kern/host.ts';
+import { kill, SIGIO, SIGPIPE, tkill } from './libc.ts';
+import { maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
+
+const TICK_MS = 1;
+const NANOSECONDS_PER_MS = 1_000_000;
+
+/** Calendar time is read once a tick and shared as one object, so that stamping allocates nothing (P139). */
+class SystemClock implements Clock {
+  #validUntilMs = -Infinity;
+  #time: Timespec = { seconds: 0, nanoseconds: 0 };
+
+  monotonicMs(): number {
+    return performance.now();
+  }
+
+  realtime(): Timespec {
+    const nowMs = performance.now();
+    if (nowMs >= this.#validUntilMs) {
+      const milliseconds = Date.now();
+      this.#time = {
+        seconds: Math.floor(milliseconds / 1000),
+        nanoseconds: (milliseconds % 1000) * NANOSECONDS_PER_MS,
+      };
+      this.#validUntilMs = nowMs + TICK_MS;
+    }
+    return this.#time;
+  }
+}
+
+/** An owner with the start of its process: a number that has been given to another process since does not match. */
+interface LinuxSignalOwner extends SignalOwner {
+  readonly startTicks: number;
+}
+
+/** Linux, as the engines need it. */
+export class LinuxHost implements Host {
+  readonly clock: Clock = new SystemClock();
+
+  signalOwner(id: number, credentials: Credentials): SignalOwner | number {
+    if (id < 0) return this.#groupOwner(id, credentials);
+    const status = processStatus(id);
+    const stat = processStat(id);
+    if (status?.tgid !== id || stat === null) return -ESRCH;
+    if (!maySignal(credentials.uid, status)) return -EPERM;
+    const owner: LinuxSignalOwner = { id, credentials, startTicks: stat.startTicks };
+    return owner;
+  }
+
+  postSigio(owner: SignalOwner): void {
+    const members = owner.id > 0 ? [owner.id] : processGroupMembers(-owner.id);
+    for (const pid of members) {
+      if (owner.id > 0 && processStat(pid)?.startTicks !== (owner as LinuxSignalOwner).startTicks) continue;
+      const status = processStatus(pid);
+      if (status !== null && maySignal(owner.credentials.uid, status)) kill(pid, SIGIO);
+    }
+  }
+
+  postSigpipe(threadId: number): void {
+    if (threadId > 0) tkill(threadId, SIGPIPE);
+  }
+
+  log(message: string): void {
+    writeSync(2, `ipcfs: ${message}\n`);
+  }
+
+  #groupOwner(id: number, credentials: Credentials): SignalOwner | number {
+    const members = processGroupMembers(-id);
+    if (members.length === 0) return -ESRCH;
+    const allowed = members.some((pid) => {
+      const status = processStatus(pid);
+      return status !== null && maySignal(credentials.uid, status);
+    });
+    const owner: LinuxSignalOwner = { id, credentials, startTicks: 0 };
+    return allowed ? owner : -EPERM;
+  }
+}

@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** What /proc says of a process. */
+export interface ProcessStatus {
+  /** The process that a thread belongs to. */
+  readonly tgid: number;
+  readonly realUid: number;
+  readonly savedUid: number;
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return null;
+  }
+}
+
+/** A process or thread, or null when there is none of that number. */
+export function processStatus(pid: number): ProcessStatus | null {
+  const text = readText(`/proc/${pid}/status`);
+  if (text === null) return null;
+  const tgid = /^Tgid:\s+(\d+)$/m.exec(text);
+  const uids = /^Uid:\s+(\d+)\s+(\d+)\s+(\d+)/m.exec(text);
+  if (tgid === null || uids === null) return null;
+  return { tgid: Number(tgid[1]), realUid: Number(uids[1]), savedUid: Number(uids[3]) };
+}
+
+interface ProcessStat {
+  readonly processGroup: number;
+  /** In clock ticks since boot: with the pid it names one process for ever. */
+  readonly startTicks: number;
+}
+
+/** Process group and start time, or null when there is no such process. */
+export function processStat(pid: number): ProcessStat | null {
+  const text = readText(`/proc/${pid}/stat`);
+  if (text === null) return null;
+  // The command in parentheses may hold anything; fields after it are plain.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { processGroup: Number(fields[2]), startTicks: Number(fields[19]) };
+}
+
+/** The processes of a group. */
+export function processGroupMembers(processGroup: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => processStat(pid)?.processGroup === processGroup);
+}
+
+/** Whether a caller of user `uid` may signal the process, as kill(2) decides. */
+export function maySignal(uid: number, target: ProcessStatus): boolean {
+  return uid === 0 || uid === target.realUid || uid === target.savedUid;
+}

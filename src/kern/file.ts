@@ -1,0 +1,87 @@
+import type { Credentials } from './credentials.ts';
+import type { Knote } from './klist.ts';
+import type { Operation } from './operation.ts';
+import type { Poller } from './poll.ts';
+import type { ReadUio, WriteUio } from './uio.ts';
+
+/** Flags of an open file. */
+export const FREAD = 0x1;
+export const FWRITE = 0x2;
+export const FNONBLOCK = 0x4;
+
+/** ioctl commands, in FreeBSD's numbering. The argument of each is one int. */
+export const Ioctl = {
+  FIONREAD: 0x4004667f,
+  FIONBIO: 0x8004667e,
+  FIOASYNC: 0x8004667d,
+  FIOSETOWN: 0x8004667c,
+  FIOGETOWN: 0x4004667b,
+  TIOCSPGRP: 0x80047476,
+  TIOCGPGRP: 0x40047477,
+} as const;
+
+/** The int behind an ioctl's pointer: read or written by the command. */
+export interface IoctlArgument {
+  value: number;
+}
+
+/**
+ * What can be done with an open file (struct fileops). Operations that may sleep are generators; results are
+ * a count or 0, or a negative errno.
+ */
+export interface FileOps {
+  /** Bytes read; 0 at end-of-file. */
+  read(file: File, uio: ReadUio, credentials: Credentials): Operation<number>;
+  /** Bytes written. */
+  write(file: File, uio: WriteUio, credentials: Credentials): Operation<number>;
+  /** 0 or a negative errno. */
+  ioctl(file: File, command: number, argument: IoctlArgument, credentials: Credentials): number;
+  /**
+   * The poll bits that hold now, or a negative errno. A `poller` is recorded, ready or not, and hears once when that may
+   * have changed.
+   */
+  poll(file: File, events: number, poller: Poller | null, credentials: Credentials): number;
+  /** Gives the knote its filter and puts it on the object's list; 0 or a negative errno. */
+  kqfilter(file: File, knote: Knote): number;
+  /** Called once, when the last reference goes. */
+  close(file: File): Operation<number>;
+}
+
+/** An open file description (struct file). */
+export class File {
+  /** FREAD and FWRITE are fixed at open; FNONBLOCK follows fcntl. */
+  flags: number;
+  ops: FileOps;
+  /** The object behind the file, as its FileOps know it. */
+  data: unknown = null;
+  /** The caller that opened the file. */
+  readonly credentials: Credentials;
+  /** A FIFO's writer generation as seen at open (f_pipegen; P87, P122). */
+  pipeGeneration = 0;
+  /**
+   * For the writer whose open created a FIFO's name: the FIFO's count of reader opens then, as it waits for the first reader
+   * when it first writes. -1 when there is nothing to wait for.
+   */
+  pipeMeeting = -1;
+  /** Reads and writes that moved data (P49, P67). */
+  messagesReceived = 0;
+  messagesSent = 0;
+
+  constructor(flags: number, ops: FileOps, credentials: Credentials) {
+    this.flags = flags;
+    this.ops = ops;
+    this.credentials = credentials;
+  }
+
+  get readable(): boolean {
+    return (this.flags & FREAD) !== 0;
+  }
+
+  get writable(): boolean {
+    return (this.flags & FWRITE) !== 0;
+  }
+
+  get nonBlocking(): boolean {
+    return (this.flags & FNONBLOCK) !== 0;
+  }
+}

@@ -1,0 +1,24 @@
+import type { Clock } from './clock.ts';
+import type { Credentials } from './credentials.ts';
+
+/** The receiver of SIGIO: a process (id > 0) or a process group (id < 0), as it was when the owner was set. */
+export interface SignalOwner {
+  readonly id: number;
+  readonly credentials: Credentials;
+}
+
+/** What the kernel needs from the machine it runs on. */
+export interface Host {
+  readonly clock: Clock;
+  /**
+   * Makes `id` (a process, or a negated process group) the receiver of SIGIO on behalf of `credentials`.
+   * Returns the owner, or a negative errno: ESRCH when there is no such process, EPERM when the caller could not signal it.
+   */
+  signalOwner(id: number, credentials: Credentials): SignalOwner | number;
+  /** Sends SIGIO to the owner, if it still is the process that was named; failures are ignored as in pgsigio. */
+  postSigio(owner: SignalOwner): void;
+  /** Sends SIGPIPE to the thread that made a call (rule P52). */
+  postSigpipe(threadId: number): void;
+  /** One line for the administrator, as the kernel's console would show. */
+  log(message: string): void;
+}

@@ -1,0 +1,23 @@
+import { CalloutQueue } from './callout.ts';
+import type { Host } from './host.ts';
+import { WaitChannel } from './operation.ts';
+import { type Chooser, Scheduler } from './scheduler.ts';
+import { SysctlRegistry } from './sysctl.ts';
+
+/** The services that every subsystem stands on, for one mount. */
+export class Kernel {
+  readonly host: Host;
+  readonly callouts: CalloutQueue;
+  readonly scheduler: Scheduler;
+  readonly sysctls = new SysctlRegistry();
+
+  constructor(host: Host, choose: Chooser | null = null) {
+    this.host = host;
+    this.callouts = new CalloutQueue(host.clock);
+    this.scheduler = new Scheduler(this.callouts, choose);
+  }
+
+  channel(owner: unknown): WaitChannel {
+    return new WaitChannel(this.scheduler, owner);
+  }
+}

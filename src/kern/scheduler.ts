@@ -1,0 +1,171 @@
+import { assert } from './assert.ts';
+import type { Callout, CalloutQueue } from './callout.ts';
+import { type Operation, type SleepOptions, type WaitChannel, WakeReason } from './operation.ts';
+
+export const ThreadState = { New: 0, Running: 1, Sleeping: 2, Runnable: 3, Done: 4 } as const;
+export type ThreadState = (typeof ThreadState)[keyof typeof ThreadState];
+
+/** One operation in progress, and what it sleeps on. */
+export class Thread {
+  state: ThreadState = ThreadState.New;
+  operation: Operation<number> | null = null;
+  /** Called once, with the operation's result, after its last statement has run. */
+  onExit: ((result: number, thread: Thread) => void) | null = null;
+  /** Set while sleeping. */
+  channel: WaitChannel | null = null;
+  options: SleepOptions | null = null;
+  /** The monotonic time at which the current sleep began, in milliseconds. */
+  sleepingSinceMs = 0;
+  /** A signal is pending: it stays so until the operation has ended. */
+  interrupted = false;
+  reason: WakeReason = WakeReason.Awakened;
+  timeout: Callout | null = null;
+  nextSleeper: Thread | null = null;
+  previousSleeper: Thread | null = null;
+}
+
+/** Chooses which of `count` runnable operations goes on next; returns its position. */
+export type Chooser = (count: number) => number;
+
+/**
+ * Runs operations, one at a time. Without a chooser, runnable operations go on in the order in which they
+ * were woken; tests pass a seeded random chooser to explore interleavings.
+ */
+export class Scheduler {
+  readonly #callouts: CalloutQueue;
+  readonly #choose: Chooser | null;
+  #runnable: Thread[] = [];
+  /** Position of the next thread in #runnable, when there is no chooser. */
+  #head = 0;
+  #current: Thread | null = null;
+  #sleepingCount = 0;
+
+  constructor(callouts: CalloutQueue, choose: Chooser | null = null) {
+    this.#callouts = callouts;
+    this.#choose = choose;
+  }
+
+  get sleepingCount(): number {
+    return this.#sleepingCount;
+  }
+
+  get runnableCount(): number {
+    return this.#runnable.length - this.#head;
+  }
+
+  /**
+   * Runs `thread.operation` at once, until it ends or sleeps. True when it has ended; then `onExit` has been called.
+   */
+  start(thread: Thread): boolean {
+    assert(this.#current === null, 'no operation is started from within another');
+    assert(thread.state === ThreadState.New, 'a thread is started once');
+    return this.#step(thread, WakeReason.Awakened);
+  }
+
+  /** Puts `thread` behind the runnable ones without running it: for tests, where the chooser decides. */
+  enqueue(thread: Thread): void {
+    assert(thread.state === ThreadState.New, 'a thread is started once');
+    thread.state = ThreadState.Runnable;
+    this.#runnable.push(thread);
+  }
+
+  /** Runs one runnable operation until it ends or sleeps; false when there was none. */
+  runOne(): boolean {
+    const count = this.#runnable.length - this.#head;
+    if (count === 0) return false;
+    let thread: Thread;
+    if (this.#choose === null) {
+      thread = this.#runnable[this.#head]!;
+      this.#head++;
+      if (this.#head === this.#runnable.length) {
+        this.#runnable.length = 0;
+        this.#head = 0;
+      }
+    } else {
+      const index = this.#choose(count);
+      assert(index >= 0 && index < count, 'the chooser picks a runnable thread');
+      thread = this.#runnable[index]!;
+      this.#runnable[index] = this.#runnable[count - 1]!;
+      this.#runnable.pop();
+    }
+    this.#step(thread, thread.reason);
+    return true;
+  }
+
+  /** Runs until no operation is runnable. */
+  run(): void {
+    while (this.runOne());
+  }
+
+  /** Ends an interruptible sleep; otherwise the next interruptible sleep of the operation ends at once. */
+  interrupt(thread: Thread): void {
+    if (thread.state === ThreadState.Done) return;
+    thread.interrupted = true;
+    if (thread.state === ThreadState.Sleeping && thread.options!.interruptible) {
+      this.resume(thread, WakeReason.Interrupted);
+    }
+  }
+
+  /** Takes a sleeping thread off its channel and makes it runnable. */
+  resume(thread: Thread, reason: WakeReason): void {
+    assert(thread.state === ThreadState.Sleeping, 'only a sleeping thread is resumed');
+    const channel = thread.channel!;
+    if (thread.previousSleeper === null) channel.firstSleeper = thread.nextSleeper;
+    else thread.previousSleeper.nextSleeper = thread.nextSleeper;
+    if (thread.nextSleeper === null) channel.lastSleeper = thread.previousSleeper;
+    else thread.nextSleeper.previousSleeper = thread.previousSleeper;
+    thread.nextSleeper = null;
+    thread.previousSleeper = null;
+    thread.channel = null;
+    thread.options = null;
+    if (thread.timeout !== null) {
+      this.#callouts.cancel(thread.timeout);
+      thread.timeout = null;
+    }
+    thread.reason = reason;
+    thread.state = ThreadState.Runnable;
+    this.#sleepingCount--;
+    this.#runnable.push(thread);
+  }
+
+  /** For `sleep()`: registers the current thread on `channel`, or returns null when a signal is already pending. */
+  prepareSleep(channel: WaitChannel, options: SleepOptions, timeoutMs: number | undefined): Thread | null {
+    const thread = this.#current;
+    assert(thread !== null, 'only a running operation sleeps');
+    if (options.interruptible && thread.interrupted) return null;
+    thread.channel = channel;
+    thread.options = options;
+    thread.sleepingSinceMs = this.#callouts.nowMs();
+    thread.previousSleeper = channel.lastSleeper;
+    if (channel.lastSleeper === null) channel.firstSleeper = thread;
+    else channel.lastSleeper.nextSleeper = thread;
+    channel.lastSleeper = thread;
+    thread.state = ThreadState.Sleeping;
+    this.#sleepingCount++;
+    if (timeoutMs !== undefined) {
+      thread.timeout = this.#callouts.schedule(timeoutMs, () => {
+        thread.timeout = null;
+        this.resume(thread, WakeReason.TimedOut);
+      });
+    }
+    return thread;
+  }
+
+  #step(thread: Thread, reason: WakeReason): boolean {
+    this.#current = thread;
+    thread.state = ThreadState.Running;
+    let step: IteratorResult<undefined, number>;
+    try {
+      step = thread.operation!.next(reason);
+    } finally {
+      this.#current = null;
+    }
+    if (step.done !== true) {
+      assert((thread.state as ThreadState) === ThreadState.Sleeping, 'an operation yields only to sleep');
+      return false;
+    }
+    thread.state = ThreadState.Done;
+    thread.onExit?.(step.value, thread);
+    return true;
+  }
+}

@@ -1,0 +1,195 @@
+import { assert } from './assert.ts';
+import { EFAULT } from './errno.ts';
+
+/**
+ * The destination of a read. The transport's one gathers slices for writev, so bytes are lent until the
+ * answer is sent: an operation never sleeps after it has moved a byte out.
+ */
+export interface ReadUio {
+  /** Bytes that the caller still wants. */
+  residual: number;
+  /** Position in the file, for files that have one. */
+  readonly offset: number;
+  /** Takes `length` bytes (at most `residual`) of `source` from `start` on; 0, or EFAULT with nothing taken. */
+  moveOut(source: Uint8Array, start: number, length: number): number;
+}
+
+/** One piece of a write's source: bytes, or a number of bytes that cannot be read (for tests of faults). */
+export type Segment = Uint8Array | { readonly unreadableBytes: number };
+
+function segmentLength(segment: Segment): number {
+  return segment instanceof Uint8Array ? segment.length : segment.unreadableBytes;
+}
+
+/** The source of a write: segments as in writev, and a cursor. */
+export class WriteUio {
+  readonly #segments: Segment[];
+  #index = 0;
+  /** Position within the current segment. */
+  #position = 0;
+  /** Bytes not yet written. */
+  residual = 0;
+  readonly offset: number;
+
+  constructor(segments: Segment[], offset = 0) {
+    this.#segments = segments;
+    this.offset = offset;
+    for (const segment of segments) this.residual += segmentLength(segment);
+    this.length = this.residual;
+    this.#skipEmpty();
+  }
+
+  /** Bytes of the whole write. */
+  readonly length: number;
+
+  /** Bytes left in the current segment (P70, P140). */
+  get segmentResidual(): number {
+    const segment = this.#segments[this.#index];
+    return segment === undefined ? 0 : segmentLength(segment) - this.#position;
+  }
+
+  /**
+   * Copies `length` bytes to `target` from `start` on, going on at its beginning where it ends, and advances.
+   * 0, or EFAULT with the cursor where it was.
+   */
+  moveIn(target: Uint8Array, start: number, length: number): number {
+    assert(length <= this.residual, 'no more is taken than the caller has');
+    const index = this.#index;
+    const position = this.#position;
+    let left = length;
+    let at = start;
+    while (left > 0) {
+      if (at === target.length) at = 0;
+      const segment = this.#segments[this.#index]!;
+      if (!(segment instanceof Uint8Array)) {
+        this.#index = index;
+        this.#position = position;
+        return EFAULT;
+      }
+      const count = Math.min(left, segment.length - this.#position, target.length - at);
+      target.set(segment.subarray(this.#position, this.#position + count), at);
+      left -= count;
+      at += count;
+      this.#position += count;
+      this.#skipEmpty();
+    }
+    this.residual -= length;
+    return 0;
+  }
+
+  /**
+   * Offers the next `length` bytes of the current segment without copying them, and advances the cursor (P80).
+   * Null when they cannot be read (P79).
+   */
+  lend(length: number): Loan | null {
+    const segment = this.#segments[this.#index];
+    assert(segment !== undefined && length <= this.segmentResidual, 'a loan lies within the current segment');
+    if (!(segment instanceof Uint8Array)) return null;
+    const loan = new Loan(this.#segments, this.#index, this.#position, length);
+    this.#position += length;
+    this.residual -= length;
+    this.#skipEmpty();
+    return loan;
+  }
+
+  /** Takes back what nobody has read of a loan: those bytes were not written (PB2). */
+  giveBack(loan: Loan): void {
+    this.#index = loan.segmentIndex;
+    this.#position = loan.position;
+    this.residual += loan.residual;
+    loan.residual = 0;
+  }
+
+  /**
+   * Replaces the only segment by a copy, so that the buffer it lies in can be used for something else.
+   * Loans follow, as they name the segment and not its memory.
+   */
+  detach(): void {
+    assert(this.#segments.length === 1, 'only a single payload is detached');
+    const segment = this.#segments[0];
+    if (segment instanceof Uint8Array) this.#segments[0] = segment.slice();
+  }
+
+  #skipEmpty(): void {
+    for (;;) {
+      const segment = this.#segments[this.#index];
+      if (segment === undefined || this.#position < segmentLength(segment)) return;
+      this.#index++;
+      this.#position = 0;
+    }
+  }
+}
+
+/** Bytes of a sleeping writer that a reader may take: the direct chunk of rules P70 to P80. */
+export class Loan {
+  readonly #segments: Segment[];
+  readonly segmentIndex: number;
+  /** Where the next byte lies in the segment. */
+  position: number;
+  /** Bytes not yet taken. */
+  residual: number;
+
+  constructor(segments: Segment[], segmentIndex: number, position: number, length: number) {
+    this.#segments = segments;
+    this.segmentIndex = segmentIndex;
+    this.position = position;
+    this.residual = length;
+  }
+
+  get bytes(): Uint8Array {
+    const segment = this.#segments[this.segmentIndex];
+    assert(segment instanceof Uint8Array, 'a loan names readable bytes');
+    return segment;
+  }
+
+  /** Hands up to `uio.residual` bytes to a reader; 0 or EFAULT. */
+  moveOut(uio: ReadUio): number {
+    const length = Math.min(this.residual, uio.residual);
+    const error = uio.moveOut(this.bytes, this.position, length);
+    if (error !== 0) return error;
+    this.position += length;
+    this.residual -= length;
+    return 0;
+  }
+}
+
+/** A read into memory of our own: segments as in readv, with pieces that fault. */
+export class MemoryReadUio implements ReadUio {
+  readonly offset: number;
+  residual = 0;
+  readonly #segments: Segment[];
+  #index = 0;
+  #position = 0;
+
+  constructor(segments: Segment[], offset = 0) {
+    this.#segments = segments;
+    this.offset = offset;
+    for (const segment of segments) this.residual += segmentLength(segment);
+  }
+
+  moveOut(source: Uint8Array, start: number, length: number): number {
+    const index = this.#index;
+    const position = this.#position;
+    let moved = 0;
+    while (moved < length) {
+      const segment = this.#segments[this.#index]!;
+      const room = segmentLength(segment) - this.#position;
+      if (room === 0) {
+        this.#index++;
+        this.#position = 0;
+        continue;
+      }
+      if (!(segment instanceof Uint8Array)) {
+        this.#index = index;
+        this.#position = position;
+        return EFAULT;
+      }
+      const count = Math.min(room, length - moved);
+      segment.set(source.subarray(start + moved, start + moved + count), this.#position);
+      this.#position += count;
+      moved += count;
+    }
+    this.residual -= length;
+    return 0;
+  }
+}

@@ -1,0 +1,108 @@
+import { assert } from '../kern/assert.ts';
+import type { Timestamps } from '../kern/clock.ts';
+import type { SignalOwner } from '../kern/host.ts';
+import { Klist } from '../kern/klist.ts';
+import type { WaitChannel } from '../kern/operation.ts';
+import { PollQueue } from '../kern/poll.ts';
+import type { Loan } from '../kern/uio.ts';
+import type { PipePair } from './pair.ts';
+import { Ring } from './ring.ts';
+
+/** Life of an end (pipe_present; P118). */
+export const Presence = { Active: 0, Closing: 1, Finalized: 2 } as const;
+export type Presence = (typeof Presence)[keyof typeof Presence];
+
+/**
+ * One end of a pair (struct pipe): the ring that it reads from, and everybody who waits for something to happen to it.
+ * Readers and writers of the ring sleep on the same channel, and every wake-up wakes them all (P47).
+ */
+export class PipeEnd {
+  /** Immutable. */
+  readonly pair: PipePair;
+  readonly ring: Ring;
+  readonly channel: WaitChannel;
+  readonly times: Timestamps;
+  readonly pollQueue = new PollQueue();
+  readonly klist = new Klist();
+  /** Fake inode number (P8). */
+  inode = 0;
+  /**
+   * Bytes of a sleeping writer that are offered to readers and not all taken yet. While there is one, the ring is empty.
+   * The reader that takes the last byte retires it, so that whoever is notified of that read finds room to write.
+   */
+  chunk: Loan | null = null;
+  presence: Presence = Presence.Active;
+  /** PIPE_EOF: for readers the end of the stream, for writers a broken pipe. */
+  endOfFile = false;
+  /** PIPE_WANTR, PIPE_WANTW, PIPE_WANT: readers, writers, a closer are asleep on `channel`. */
+  readersWaiting = false;
+  writersWaiting = false;
+  closerWaiting = false;
+  /** Reads and writes in progress on this ring (P50, P113). */
+  busyCount = 0;
+  /** Counts the times that the last writer of a named pipe has left (pipe_wgen; P87). */
+  writerGeneration = 0;
+  /** FIOASYNC and FIOSETOWN (P92, P104, P106). */
+  isAsync = false;
+  owner: SignalOwner | null = null;
+
+  constructor(pair: PipePair, times: Timestamps) {
+    this.pair = pair;
+    this.times = times;
+    this.ring = new Ring(pair.subsystem.budget);
+    this.channel = pair.subsystem.kernel.channel(this);
+  }
+
+  /** Where writes go: the other end, or for a named pipe the same one (PIPE_PEER; P1, P2). */
+  get peer(): PipeEnd {
+    const [forward, reverse] = this.pair.ends;
+    if (this.pair.isNamed) return forward;
+    return this === forward ? reverse : forward;
+  }
+
+  /** Bytes that a reader could take now, as FIONREAD, stat and EVFILT_READ count them (P74, P97, P105). */
+  get queuedBytes(): number {
+    return this.chunk !== null ? this.chunk.residual : this.ring.count;
+  }
+
+  /** Wakes sleepers if a reader is among them. */
+  wakeReaders(): void {
+    if (!this.readersWaiting) return;
+    this.readersWaiting = false;
+    this.channel.wakeup();
+  }
+
+  /** Wakes sleepers if a writer is among them. */
+  wakeWriters(): void {
+    if (!this.writersWaiting) return;
+    this.writersWaiting = false;
+    this.channel.wakeup();
+  }
+
+  /** Tells those who watch: pollers, then the SIGIO owner, then knotes (pipeselwakeup; P92). */
+  notify(): void {
+    this.pollQueue.wakeup();
+    if (this.isAsync && this.owner !== null) this.pair.subsystem.kernel.host.postSigio(this.owner);
+    this.klist.notify(0);
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    const { ring, chunk } = this;
+    assert(ring.count >= 0 && ring.count <= ring.size, '0 <= count <= size');
+    assert(ring.count > 0 || (ring.in === 0 && ring.out === 0), 'an empty ring starts at 0');
+    assert(
+      ring.count === 0 || (ring.out + ring.count) % ring.size === ring.in % ring.size,
+      'in = out + count, wrapped',
+    );
+    assert(chunk === null || chunk.residual > 0, 'a chunk without bytes is retired');
+    assert(chunk === null || ring.count === 0, 'nothing is buffered behind a direct chunk');
+    assert(this.busyCount >= 0, 'operations leave once');
+    assert(this.presence === Presence.Active || ring.size === 0, 'a closed end holds no memory');
+    const sleepers = this.channel.firstSleeper !== null;
+    assert(
+      !sleepers || this.readersWaiting || this.writersWaiting || this.closerWaiting,
+      'whoever sleeps will be woken',
+    );
+  }
+}

@@ -1,0 +1,57 @@
+import { timestampsAt } from '../kern/clock.ts';
+import type { Credentials } from '../kern/credentials.ts';
+import { PIPE_SIZE_BYTES, SMALL_PIPE_SIZE_BYTES } from './budget.ts';
+import { PipeEnd } from './end.ts';
+import type { Fifo } from './fifo.ts';
+import type { PipeSubsystem } from './subsystem.ts';
+
+/**
+ * Two pipe ends (struct pipepair). An anonymous pair is bidirectional: what is written to one end is read from the other.
+ * A named pipe uses only its first end, in both roles (P1, P2).
+ */
+export class PipePair {
+  readonly subsystem: PipeSubsystem;
+  /** The named pipe that this pair serves; null for an anonymous one. */
+  readonly fifo: Fifo | null;
+  readonly credentials: Credentials;
+  /** The forward end, and the reverse one. */
+  readonly ends: readonly [PipeEnd, PipeEnd];
+
+  private constructor(subsystem: PipeSubsystem, credentials: Credentials, fifo: Fifo | null) {
+    this.subsystem = subsystem;
+    this.credentials = credentials;
+    this.fifo = fifo;
+    const now = subsystem.kernel.host.clock.realtime();
+    this.ends = [
+      new PipeEnd(this, fifo?.times ?? timestampsAt(now)),
+      new PipeEnd(this, fifo?.times ?? timestampsAt(now)),
+    ];
+  }
+
+  get isNamed(): boolean {
+    return this.fifo !== null;
+  }
+
+  /**
+   * Makes a pair with its rings booked: 16 KiB forward (4 KiB above half of the budget), 4 KiB reverse. Null when the budget
+   * does not hold them; then nothing is kept but, if only the second failed, a used inode number (P3 to P8; pipe_paircreate).
+   */
+  static create(
+    subsystem: PipeSubsystem,
+    credentials: Credentials,
+    fifo: Fifo | null = null,
+  ): PipePair | null {
+    const pair = new PipePair(subsystem, credentials, fifo);
+    const [forward, reverse] = pair.ends;
+    const forwardBytes = subsystem.budget.growthAllowed ? PIPE_SIZE_BYTES : SMALL_PIPE_SIZE_BYTES;
+    if (forward.ring.resize(forwardBytes) !== 0) return null;
+    forward.inode = subsystem.nextInode();
+    if (reverse.ring.resize(SMALL_PIPE_SIZE_BYTES) !== 0) {
+      forward.ring.free();
+      return null;
+    }
+    reverse.inode = subsystem.nextInode();
+    subsystem.policy?.created?.(pair);
+    return pair;
+  }
+}

@@ -1,0 +1,145 @@
+import { assert } from '../kern/assert.ts';
+import { ENOMEM } from '../kern/errno.ts';
+import type { ReadUio, WriteUio } from '../kern/uio.ts';
+import { PAGE_SIZE_BYTES, type PipeBudget, SMALL_PIPE_SIZE_BYTES } from './budget.ts';
+
+const noStorage = new Uint8Array(0);
+
+/**
+ * A pipe's circular buffer (struct pipebuf). Invariants: 0 <= count <= size; the stored bytes are the `count` bytes from
+ * `out` on, wrapping at `size`; both indices are 0 when it is empty (P35, P69).
+ */
+export class Ring {
+  readonly #budget: PipeBudget;
+  #storage: Uint8Array = noStorage;
+  /** Capacity in bytes, booked in the budget; 0 when the ring has been freed. */
+  size = 0;
+  /** Bytes stored. */
+  count = 0;
+  /** Where the next byte is stored. */
+  in = 0;
+  /** Where the next byte is taken. */
+  out = 0;
+
+  constructor(budget: PipeBudget) {
+    this.#budget = budget;
+  }
+
+  get space(): number {
+    return this.size - this.count;
+  }
+
+  /**
+   * Makes the ring `wantedBytes` large, or as large as its content needs, in whole pages. Old and new are booked together
+   * for a moment, and on failure the ring stays as it is (P5, P16, P17; pipespace_new). 0 or ENOMEM.
+   */
+  resize(wantedBytes: number): number {
+    const budget = this.#budget;
+    let sizeBytes = roundToPage(Math.max(wantedBytes, this.count));
+    if (this.size === 0) {
+      if (!budget.reserve(sizeBytes)) {
+        if (sizeBytes > SMALL_PIPE_SIZE_BYTES) {
+          budget.fragmentationRetries++;
+          sizeBytes = SMALL_PIPE_SIZE_BYTES;
+          if (budget.reserve(sizeBytes)) {
+            this.size = sizeBytes;
+            return 0;
+          }
+        }
+        budget.creationFailed();
+        return ENOMEM;
+      }
+      this.size = sizeBytes;
+      return 0;
+    }
+    if (!budget.reserve(sizeBytes)) {
+      budget.resizeFailures++;
+      return ENOMEM;
+    }
+    const old = this.#storage;
+    if (this.count > 0) {
+      const storage = budget.takeStorage(sizeBytes);
+      const firstBytes = Math.min(this.count, this.size - this.out);
+      storage.set(old.subarray(this.out, this.out + firstBytes), 0);
+      storage.set(old.subarray(0, this.count - firstBytes), firstBytes);
+      this.#storage = storage;
+    } else {
+      this.#storage = noStorage;
+    }
+    if (old !== noStorage) budget.giveStorage(old);
+    budget.release(this.size);
+    this.size = sizeBytes;
+    this.out = 0;
+    this.in = this.count;
+    return 0;
+  }
+
+  /** Gives the memory back and forgets the content (pipe_free_kmem; P114, P115). */
+  free(): void {
+    if (this.#storage !== noStorage) this.#budget.giveStorage(this.#storage);
+    this.#storage = noStorage;
+    this.#budget.release(this.size);
+    this.size = 0;
+    this.count = 0;
+    this.in = 0;
+    this.out = 0;
+  }
+
+  /** Stores `length` bytes of the writer's, at most `space`. 0, or EFAULT with nothing stored (P61, P69). */
+  store(uio: WriteUio, length: number): number {
+    assert(length <= this.space, 'a ring is never overfilled');
+    const error = uio.moveIn(this.#writable(), this.in, length);
+    if (error !== 0) return error;
+    this.#stored(length);
+    return 0;
+  }
+
+  /** Stores bytes that are at hand: the rest of an interrupted direct chunk (P76). */
+  storeBytes(bytes: Uint8Array): void {
+    assert(bytes.length <= this.space, 'a ring is never overfilled');
+    const storage = this.#writable();
+    const firstBytes = Math.min(bytes.length, this.size - this.in);
+    storage.set(bytes.subarray(0, firstBytes), this.in);
+    storage.set(bytes.subarray(firstBytes), 0);
+    this.#stored(bytes.length);
+  }
+
+  /** Moves one contiguous run of stored bytes to the reader. 0, or EFAULT with nothing moved. */
+  take(uio: ReadUio): number {
+    const length = Math.min(this.count, this.size - this.out, uio.residual);
+    const error = uio.moveOut(this.#storage, this.out, length);
+    if (error !== 0) return error;
+    this.out += length;
+    if (this.out === this.size) this.out = 0;
+    this.count -= length;
+    if (this.count === 0) {
+      this.in = 0;
+      this.out = 0;
+    }
+    return 0;
+  }
+
+  /** A copy of up to `limitBytes` stored bytes, oldest first, without taking them. */
+  peek(limitBytes: number): Uint8Array {
+    const copy = new Uint8Array(Math.min(this.count, limitBytes));
+    const firstBytes = Math.min(copy.length, this.size - this.out);
+    copy.set(this.#storage.subarray(this.out, this.out + firstBytes), 0);
+    copy.set(this.#storage.subarray(0, copy.length - firstBytes), firstBytes);
+    return copy;
+  }
+
+  #writable(): Uint8Array {
+    if (this.#storage === noStorage) this.#storage = this.#budget.takeStorage(this.size);
+    return this.#storage;
+  }
+
+  #stored(length: number): void {
+    this.in += length;
+    if (this.in >= this.size) this.in -= this.size;
+    this.count += length;
+  }
+}
+
+function roundToPage(bytes: number): number {
+  return Math.ceil(bytes / PAGE_SIZE_BYTES) * PAGE_SIZE_BYTES;
+}

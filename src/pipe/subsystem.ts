@@ -1,0 +1,118 @@
+import { EINVAL } from '../kern/errno.ts';
+import type { Kernel } from '../kern/kernel.ts';
+import { PipeBudget } from './budget.ts';
+import type { PipePolicy } from './policy.ts';
+
+const DEFAULT_MIN_DIRECT_BYTES = 8192;
+const DEFAULT_MAX_DIRECT_BYTES = 1024 * 1024;
+
+/** PIPE_BUF of Linux. FreeBSD's own value is 512 (decision D11). */
+export const DEFAULT_PIPE_BUF_BYTES = 4096;
+export const MINIMUM_PIPE_BUF_BYTES = 512;
+
+/** Everything that the pipes of one mount share: memory budget, tunables, the inode counter, the policy. */
+export class PipeSubsystem {
+  readonly kernel: Kernel;
+  readonly budget: PipeBudget;
+  /** Growing and shrinking happen only while this is exactly 1 (P20). */
+  resizeAllowed = 1;
+  /** Shortest segment that is written directly (P28, P70). */
+  minDirectBytes = DEFAULT_MIN_DIRECT_BYTES;
+  /** Longest direct chunk (decision D5). */
+  maxDirectBytes = DEFAULT_MAX_DIRECT_BYTES;
+  /** Writes up to this many bytes are atomic (P54). */
+  pipeBufBytes = DEFAULT_PIPE_BUF_BYTES;
+  policy: PipePolicy | null = null;
+  #lastInode = 0;
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+    this.budget = new PipeBudget(kernel.host);
+    this.#registerTunables();
+  }
+
+  /** The next fake inode number; never given twice (P8). */
+  nextInode(): number {
+    return ++this.#lastInode;
+  }
+
+  #registerTunables(): void {
+    const { budget } = this;
+    const { sysctls } = this.kernel;
+    sysctls.register({
+      name: 'kern.ipc.maxpipekva',
+      description: 'bytes that pipe buffers may use in all; set at mount',
+      get: () => budget.maximumBytes,
+      set: (value) => {
+        budget.maximumBytes = value;
+        return 0;
+      },
+      loader: true,
+      minimum: 0,
+    });
+    sysctls.register({
+      name: 'kern.ipc.pipekva',
+      description: 'bytes that pipe buffers use now',
+      get: () => budget.usedBytes,
+    });
+    sysctls.register({
+      name: 'kern.ipc.pipefragretry',
+      description: 'creations that were tried again with a small buffer',
+      get: () => budget.fragmentationRetries,
+    });
+    sysctls.register({
+      name: 'kern.ipc.pipeallocfail',
+      description: 'creations that failed for lack of buffer memory',
+      get: () => budget.allocationFailures,
+    });
+    sysctls.register({
+      name: 'kern.ipc.piperesizefail',
+      description: 'buffers that could not be resized',
+      get: () => budget.resizeFailures,
+    });
+    sysctls.register({
+      name: 'kern.ipc.piperesizeallowed',
+      description: 'whether buffers grow and shrink: 1 is yes, anything else no',
+      get: () => this.resizeAllowed,
+      set: (value) => {
+        this.resizeAllowed = value;
+        return 0;
+      },
+      minimum: -(2 ** 31),
+      maximum: 2 ** 31 - 1,
+    });
+    sysctls.register({
+      name: 'kern.ipc.pipe_mindirect',
+      description: 'bytes from which on a blocking write goes to the reader without a buffer',
+      get: () => this.minDirectBytes,
+      set: (value) => {
+        if (value <= this.pipeBufBytes) return EINVAL;
+        this.minDirectBytes = value;
+        return 0;
+      },
+    });
+    sysctls.register({
+      name: 'kern.ipc.pipe_direct_max',
+      description: 'bytes of the longest direct chunk',
+      get: () => this.maxDirectBytes,
+      set: (value) => {
+        this.maxDirectBytes = value;
+        return 0;
+      },
+      minimum: 1,
+    });
+    sysctls.register({
+      name: 'kern.ipc.pipe_buf',
+      description: 'bytes up to which a write is atomic; set at mount',
+      get: () => this.pipeBufBytes,
+      set: (value) => {
+        if (value >= this.minDirectBytes) return EINVAL;
+        this.pipeBufBytes = value;
+        return 0;
+      },
+      loader: true,
+      minimum: MINIMUM_PIPE_BUF_BYTES,
+      maximum: DEFAULT_PIPE_BUF_BYTES,
+    });
+  }
+}

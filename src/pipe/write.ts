@@ -1,0 +1,94 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { EAGAIN, EINTR, EPIPE } from '../kern/errno.ts';
+import type { File } from '../kern/file.ts';
+import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
+import type { WriteUio } from '../kern/uio.ts';
+import { BIG_PIPE_SIZE_BYTES, SMALL_PIPE_SIZE_BYTES } from './budget.ts';
+import { directWrite } from './direct-write.ts';
+import { type PipeEnd, Presence } from './end.ts';
+
+const spaceSleep = { message: 'pipewr', interruptible: true };
+const behindChunkSleep = { message: 'pipbww', interruptible: true };
+
+/** Grows or shrinks the target's ring for a write of `uio.residual` bytes, once, before a byte moves (P18 to P27). */
+function chooseSize(end: PipeEnd, uio: WriteUio): void {
+  const { ring } = end;
+  const { budget, resizeAllowed } = end.pair.subsystem;
+  if (end.chunk !== null || resizeAllowed !== 1) return;
+  let desiredBytes = Math.max(SMALL_PIPE_SIZE_BYTES, ring.size);
+  while (desiredBytes < ring.count + uio.residual && budget.growthAllowed) {
+    if (desiredBytes === BIG_PIPE_SIZE_BYTES) break;
+    desiredBytes *= 2;
+  }
+  if (budget.mustShrink && ring.size > SMALL_PIPE_SIZE_BYTES && ring.count <= SMALL_PIPE_SIZE_BYTES) {
+    desiredBytes = SMALL_PIPE_SIZE_BYTES;
+  }
+  if (desiredBytes !== ring.size) ring.resize(desiredBytes);
+}
+
+/**
+ * write(2) on a pipe (pipe_write; P18 to P23, P51 to P70, P75, P140). Bytes written, also when an error followed them
+ * (decision D12), or -EPIPE, -EAGAIN, -EINTR, -EFAULT. The caller sends SIGPIPE for -EPIPE (P52).
+ */
+export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
+  const end = (file.data as PipeEnd).peer;
+  const { ring } = end;
+  const { subsystem } = end.pair;
+  if (end.presence !== Presence.Active || end.endOfFile) return -EPIPE;
+  const denied = subsystem.policy?.checkWrite?.(credentials, end.pair) ?? 0;
+  if (denied !== 0) return -denied;
+  end.busyCount++;
+  chooseSize(end, uio);
+  const requested = uio.residual;
+  const atomic = requested <= subsystem.pipeBufBytes;
+  let error = 0;
+  while (uio.residual > 0) {
+    if (end.endOfFile) {
+      error = EPIPE;
+      break;
+    }
+    if (
+      uio.segmentResidual >= subsystem.minDirectBytes &&
+      ring.size >= subsystem.minDirectBytes &&
+      !file.nonBlocking
+    ) {
+      error = yield* directWrite(end, uio);
+      if (error !== 0) break;
+      continue;
+    }
+    // Nothing is buffered behind a direct chunk, or it would overtake what its writer still has.
+    const room = end.chunk === null ? ring.space : 0;
+    if (room > 0 && (room >= uio.residual || !atomic)) {
+      error = ring.store(uio, Math.min(room, uio.residual));
+      if (error !== 0) break;
+      continue;
+    }
+    end.wakeReaders();
+    if (file.nonBlocking) {
+      error = EAGAIN;
+      break;
+    }
+    end.notify();
+    end.writersWaiting = true;
+    const options = end.chunk === null ? spaceSleep : behindChunkSleep;
+    if ((yield* sleep(end.channel, options)) === WakeReason.Interrupted) {
+      error = EINTR;
+      break;
+    }
+  }
+  const moved = requested - uio.residual;
+  end.busyCount--;
+  if (end.busyCount === 0 && end.closerWaiting) {
+    end.closerWaiting = false;
+    end.readersWaiting = false;
+    end.channel.wakeup();
+  } else if (ring.count > 0) {
+    end.wakeReaders();
+  }
+  if (moved > 0) {
+    end.times.modified = subsystem.kernel.host.clock.realtime();
+    file.messagesSent++;
+  }
+  if (ring.count > 0) end.notify();
+  return moved > 0 || error === 0 ? moved : -error;
+}

@@ -1,0 +1,66 @@
+import { assert } from '../../kern/assert.ts';
+import * as libc from '../../host/linux/libc.ts';
+import type { GatherUio } from './gather-uio.ts';
+import { OUT_HEADER_BYTES } from './protocol/constants.ts';
+import type { Reply } from './protocol/reply.ts';
+import type { ReceiveBuffer } from './protocol/request.ts';
+
+/** Where a session's messages come from and go to: /dev/fuse, or memory in tests. */
+export interface Device {
+  /** Puts one request into `buffer`; its length, or a negative errno (EAGAIN when there is none). */
+  receive(buffer: ReceiveBuffer): number;
+  /** Sends the first `length` bytes of `reply`; false when the kernel did not want them. */
+  send(reply: Reply, length: number): boolean;
+  /** Sends the header of `reply` and the bytes that `uio` gathered. */
+  sendGathered(reply: Reply, uio: GatherUio): boolean;
+}
+
+/** Up to this many bytes it is cheaper to copy an answer together than to describe its parts. */
+const COPY_LIMIT_BYTES = 32 * 1024;
+const MAX_SLICES = 16;
+
+/** /dev/fuse, opened without blocking. */
+export class FuseDevice implements Device {
+  readonly #descriptor: number;
+  readonly #vector = new BigUint64Array(2 * (MAX_SLICES + 1));
+  readonly #pollSet = new Int32Array(4);
+
+  /** `wakeDescriptor`: an eventfd whose readability ends `wait`. */
+  constructor(descriptor: number, wakeDescriptor: number) {
+    this.#descriptor = descriptor;
+    this.#pollSet[0] = descriptor;
+    this.#pollSet[2] = wakeDescriptor;
+  }
+
+  receive(buffer: ReceiveBuffer): number {
+    const length = libc.read(this.#descriptor, buffer.bytes, buffer.bytes.length);
+    return length >= 0 ? length : -libc.errno();
+  }
+
+  send(reply: Reply, length: number): boolean {
+    return libc.write(this.#descriptor, reply.bytes, length) === length;
+  }
+
+  sendGathered(reply: Reply, uio: GatherUio): boolean {
+    assert(uio.count <= MAX_SLICES, 'a read takes few slices: two of a ring and a chunk');
+    if (uio.total <= COPY_LIMIT_BYTES) {
+      uio.copyTo(reply.bytes, OUT_HEADER_BYTES);
+      return this.send(reply, OUT_HEADER_BYTES + uio.total);
+    }
+    const vector = this.#vector;
+    vector[0] = libc.addressOf(reply.bytes);
+    vector[1] = BigInt(OUT_HEADER_BYTES);
+    for (let index = 0; index < uio.count; index++) {
+      vector[2 * index + 2] = libc.addressOf(uio.sources[index]!) + BigInt(uio.starts[index]!);
+      vector[2 * index + 3] = BigInt(uio.lengths[index]!);
+    }
+    return libc.writev(this.#descriptor, vector, uio.count + 1) === OUT_HEADER_BYTES + uio.total;
+  }
+
+  /** Sleeps until a request or a wake-up has come, or `timeoutMs` (-1: for ever) have passed. */
+  wait(timeoutMs: number): void {
+    this.#pollSet[1] = libc.POLLIN;
+    this.#pollSet[3] = libc.POLLIN;
+    libc.poll(this.#pollSet, 2, timeoutMs);
+  }
+}

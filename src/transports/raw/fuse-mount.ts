@@ -1,0 +1,183 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM, errnoName } from '../../kern/errno.ts';
+import * as libc from '../../host/linux/libc.ts';
+import { mountAt } from '../../host/linux/mount-table.ts';
+import { MountFailure } from '../transport.ts';
+
+export const FUSE_DEVICE = '/dev/fuse';
+export const FILE_SYSTEM_TYPE = 'fuse.ipcfs';
+const FILE_SYSTEM_NAME = 'ipcfs';
+const HELPER = 'fusermount3';
+const PROBE_TIMEOUT_MS = 3000;
+const HELPER_TIMEOUT_MS = 10_000;
+
+/** Exit status of the probe when the server of a mount has died. */
+const DEAD = 3;
+const PROBE = `try { fs.opendirSync(process.argv[1]).closeSync() } catch (e) { if (e.code === 'ENOTCONN') process.exit(${DEAD}) }`;
+
+/**
+ * Whether the server of the mount at `directory` has died. Another process asks, as the answer may never come, and asks for
+ * something that the kernel does not remember.
+ */
+function isDead(directory: string): boolean {
+  const probe = spawnSync(process.execPath, ['-e', PROBE, directory], {
+    timeout: PROBE_TIMEOUT_MS,
+    stdio: 'ignore',
+  });
+  return probe.status === DEAD;
+}
+
+/**
+ * Takes away what daemons that died have left at `directory`. Fails when a living ipcfs is mounted there.
+ */
+export function clearMountPoint(directory: string): void {
+  for (;;) {
+    const entry = mountAt(directory);
+    if (entry?.type !== FILE_SYSTEM_TYPE) return;
+    if (!isDead(directory)) {
+      throw new MountFailure(`${directory} is already an ipcfs mount: run 'ipcfs umount ${directory}' first`);
+    }
+    if (!unmount(directory)) {
+      throw new MountFailure(
+        `${directory} holds a dead mount that you may not remove: run 'umount ${directory}' as root`,
+      );
+    }
+  }
+}
+
+/** Detaches the mount at `directory`: as root by the system call, otherwise through fusermount3. False when neither could. */
+export function unmount(directory: string): boolean {
+  if (libc.umount2(directory, libc.MNT_DETACH) === 0) return true;
+  const helper = spawnSync(HELPER, ['-u', '-z', '--', directory], {
+    timeout: HELPER_TIMEOUT_MS,
+    stdio: 'ignore',
+  });
+  return helper.status === 0;
+}
+
+/** Mounts on `directory`; the descriptor of the connection, which the caller closes. */
+export function mountFuse(directory: string, allowOther: boolean): number {
+  if (process.getuid!() === 0) {
+    const descriptor = mountAsRoot(directory, allowOther);
+    if (descriptor !== null) return descriptor;
+  }
+  return mountByHelper(directory, allowOther);
+}
+
+/** mount(2); null when this root has not the right (in a container), and the helper may still. */
+function mountAsRoot(directory: string, allowOther: boolean): number | null {
+  const descriptor = libc.open(FUSE_DEVICE, libc.O_RDWR | libc.O_NONBLOCK | libc.O_CLOEXEC);
+  if (descriptor < 0) throw deviceFailure(libc.errno());
+  const options = [
+    `fd=${descriptor}`,
+    'rootmode=40000',
+    `user_id=${process.getuid!()}`,
+    `group_id=${process.getgid!()}`,
+    'default_permissions',
+    ...(allowOther ? ['allow_other'] : []),
+  ];
+  const flags = libc.MS_NOSUID | libc.MS_NODEV;
+  if (libc.mount(FILE_SYSTEM_NAME, directory, FILE_SYSTEM_TYPE, flags, options.join(',')) === 0) {
+    return descriptor;
+  }
+  const errno = libc.errno();
+  closeSync(descriptor);
+  if (errno === EPERM) return null;
+  if (errno === EBUSY) throw new MountFailure(`${directory} is in use: choose another directory`);
+  if (errno === ENODEV)
+    throw new MountFailure("this kernel has no FUSE: load it with 'modprobe fuse' as root");
+  throw new MountFailure(`mounting on ${directory} failed with ${errnoName(errno)}: run 'ipcfs doctor'`);
+}
+
+export function deviceFailure(errno: number): MountFailure {
+  switch (errno) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+      return new MountFailure(
+        `there is no ${FUSE_DEVICE}: load FUSE with 'modprobe fuse' as root, or start the container with --device ${FUSE_DEVICE}`,
+      );
+    case EACCES:
+    case EPERM:
+      return new MountFailure(
+        `you may not open ${FUSE_DEVICE}: run 'ipcfs doctor' to see who may, or mount as root`,
+      );
+    default:
+      return new MountFailure(`opening ${FUSE_DEVICE} failed with ${errnoName(errno)}: run 'ipcfs doctor'`);
+  }
+}
+
+/** Lets the set-user-id helper mount and hand the connection over through a socket. */
+function mountByHelper(directory: string, allowOther: boolean): number {
+  const pair = new Int32Array(2);
+  if (libc.socketpair(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0, pair) < 0) {
+    throw new MountFailure(
+      `socketpair failed with ${errnoName(libc.errno())}: close some files and try again`,
+    );
+  }
+  const [ours, theirs] = pair as unknown as [number, number];
+  try {
+    const options = [
+      `fsname=${FILE_SYSTEM_NAME}`,
+      'subtype=ipcfs',
+      'nosuid',
+      'nodev',
+      'default_permissions',
+      ...(allowOther ? ['allow_other'] : []),
+    ];
+    const helper = spawnSync(HELPER, ['-o', options.join(','), '--', directory], {
+      timeout: HELPER_TIMEOUT_MS,
+      stdio: ['ignore', 'ignore', 'pipe', theirs],
+      env: { ...process.env, _FUSE_COMMFD: '3' },
+      encoding: 'utf8',
+    });
+    if (helper.error !== undefined) throw helperFailure(helper.error);
+    if (helper.status !== 0) {
+      const reason = helper.stderr.trim().split('\n').at(-1) ?? '';
+      throw new MountFailure(`${reason === '' ? `${HELPER} failed` : reason}: run 'ipcfs doctor'`);
+    }
+    // Without our copy of the other end, a helper that sent nothing shows as end-of-file instead of silence.
+    closeSync(theirs);
+    pair[1] = -1;
+    const descriptor = receiveDescriptor(ours);
+    if (descriptor < 0) throw new MountFailure(`${HELPER} handed over no connection: run 'ipcfs doctor'`);
+    libc.setNonBlocking(descriptor);
+    return descriptor;
+  } finally {
+    closeSync(ours);
+    if (pair[1] !== -1) closeSync(theirs);
+  }
+}
+
+function helperFailure(error: NodeJS.ErrnoException): MountFailure {
+  return new MountFailure(
+    error.code === 'ENOENT'
+      ? `mounting needs root or ${HELPER}: install the package fuse3 (apt-get install fuse3)`
+      : `${HELPER} could not be run (${error.message}): run 'ipcfs doctor'`,
+  );
+}
+
+const CONTROL_BYTES = 24;
+const CONTROL_DESCRIPTOR_OFFSET = 16;
+
+/** recvmsg with one SCM_RIGHTS descriptor; -1 when none came. */
+function receiveDescriptor(socket: number): number {
+  const data = new Uint8Array(64);
+  const control = new DataView(new ArrayBuffer(CONTROL_BYTES));
+  // struct iovec { address, length }, and struct msghdr: name, its length, iovec, its count, control, its length, flags.
+  const vector = new BigUint64Array([libc.addressOf(data), 1n]);
+  const message = new BigUint64Array([
+    0n,
+    0n,
+    libc.addressOf(vector),
+    1n,
+    libc.addressOf(control),
+    BigInt(CONTROL_BYTES),
+    0n,
+  ]);
+  if (libc.recvmsg(socket, message, libc.MSG_CMSG_CLOEXEC) <= 0) return -1;
+  return message[5]! >= BigInt(CONTROL_DESCRIPTOR_OFFSET + 4)
+    ? control.getInt32(CONTROL_DESCRIPTOR_OFFSET, true)
+    : -1;
+}

@@ -1,0 +1,46 @@
+import type { ReadUio } from '../../kern/uio.ts';
+
+/**
+ * A read whose answer is gathered from where the bytes lie: nothing is copied until the answer is sent, which is before any
+ * other operation runs.
+ */
+export class GatherUio implements ReadUio {
+  residual = 0;
+  offset = 0;
+  /** Slices, three numbers' worth each: parallel arrays that are reused. */
+  readonly sources: Uint8Array[] = [];
+  readonly starts: number[] = [];
+  readonly lengths: number[] = [];
+  count = 0;
+  /** Bytes gathered. */
+  total = 0;
+
+  reset(wantedBytes: number, offset: number): void {
+    this.residual = wantedBytes;
+    this.offset = offset;
+    this.count = 0;
+    this.total = 0;
+  }
+
+  moveOut(source: Uint8Array, start: number, length: number): number {
+    if (length === 0) return 0;
+    const index = this.count++;
+    this.sources[index] = source;
+    this.starts[index] = start;
+    this.lengths[index] = length;
+    this.total += length;
+    this.residual -= length;
+    return 0;
+  }
+
+  /** Copies everything to `target` at `start`. */
+  copyTo(target: Uint8Array, start: number): void {
+    let at = start;
+    for (let index = 0; index < this.count; index++) {
+      const from = this.starts[index]!;
+      const length = this.lengths[index]!;
+      target.set(this.sources[index]!.subarray(from, from + length), at);
+      at += length;
+    }
+  }
+}

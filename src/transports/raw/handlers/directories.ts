@@ -1,0 +1,42 @@
+import { EBADF, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
+import { FREAD } from '../../../kern/file.ts';
+import { Directory, type DirectoryEntry } from '../../../vfs/directory.ts';
+import { OPEN_OUT_BYTES } from '../protocol/constants.ts';
+import type { Request } from '../protocol/request.ts';
+import type { Session } from '../session.ts';
+
+export function opendir(session: Session, request: Request): number {
+  const node = session.nodes.get(request.nodeid)?.node;
+  if (node === undefined) return -ENOENT;
+  if (!(node instanceof Directory)) return -ENOTDIR;
+  const file = session.fileSystem.openFiles.add(node, FREAD, request.credentials);
+  if (typeof file === 'number') return file;
+  session.reply.openOut(0, file.handle, 0);
+  return OPEN_OUT_BYTES;
+}
+
+/** Reading from the start takes a new look; going on reads the list as it was then, whatever has been removed since. */
+export function readdir(session: Session, request: Request): number {
+  const file = session.fileSystem.openFiles.get(request.u64(0));
+  if (!(file?.node instanceof Directory)) return -EBADF;
+  const first = request.u64(8);
+  if (first === 0 || file.data === null) file.data = file.node.list();
+  const entries = file.data as DirectoryEntry[];
+  const { reply } = session;
+  const limit = Math.min(request.u32(16), reply.payloadCapacity);
+  let length = 0;
+  for (let index = first; index < entries.length; index++) {
+    const { name, inode, type } = entries[index]!;
+    const used = reply.dirent(length, limit, name, inode, type, index + 1);
+    if (used === 0) break;
+    length += used;
+  }
+  return length;
+}
+
+export function releasedir(session: Session, request: Request): number {
+  const file = session.fileSystem.openFiles.get(request.u64(0));
+  if (file === undefined) return -EBADF;
+  session.fileSystem.openFiles.drop(file);
+  return 0;
+}

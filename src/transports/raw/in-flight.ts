@@ -1,0 +1,27 @@
+import { Thread } from '../../kern/scheduler.ts';
+import type { WriteUio } from '../../kern/uio.ts';
+import type { Node } from '../../vfs/node.ts';
+import type { OpenFile } from '../../vfs/open-file.ts';
+import { GatherUio } from './gather-uio.ts';
+import type { ReceiveBuffer } from './protocol/request.ts';
+
+/** A request whose operation runs or sleeps: a kernel thread of ours, and what its answer needs. */
+export class InFlight extends Thread {
+  unique = 0;
+  opcode = 0;
+  /** The calling thread. */
+  pid = 0;
+  /** Set by every operation that may sleep. */
+  node: Node | null = null;
+  file: OpenFile | null = null;
+  /** For CREATE: the payload bytes already in place before the open's answer. */
+  entryBytes = 0;
+  /** What READ gathers. */
+  readonly gather = new GatherUio();
+  /** What WRITE takes from. */
+  source: WriteUio | null = null;
+  /** The receive buffer that a sleeping WRITE keeps; null when it does not need one. */
+  buffer: ReceiveBuffer | null = null;
+  /** The later part of one read or write that the kernel has cut into requests. */
+  isContinuation = false;
+}

@@ -1,0 +1,63 @@
+import { EAGAIN, EINTR, ENODEV, ENOENT, errnoName } from '../../kern/errno.ts';
+import type { Session } from './session.ts';
+import type { FuseDevice } from './device.ts';
+
+export interface LoopOptions {
+  /** How long to look for the next request before sleeping, in milliseconds. Waking a sleeping thread costs more than a request. */
+  readonly spinMs: number;
+  /** Whether the mount is to end; asked after every request. */
+  readonly isStopping: () => boolean;
+  /** Called once, when the kernel and the session have agreed: the mount answers. */
+  readonly onReady: () => void;
+}
+
+/** Why a loop has ended. */
+export type LoopEnd = 'unmounted' | 'stopped';
+
+/**
+ * Serves a connection until it is unmounted or stopped: receive, run to completion or to a sleep, answer. The thread does nothing
+ * else. It takes no processor time while the mount is idle.
+ */
+export function runLoop(session: Session, device: FuseDevice, options: LoopOptions): LoopEnd {
+  const { callouts, scheduler } = session.fileSystem.kernel;
+  let spinUntilMs = 0;
+  let isReady = false;
+  for (;;) {
+    if (options.isStopping()) {
+      session.interruptAll();
+      return 'stopped';
+    }
+    const length = device.receive(session.buffers.current);
+    const nowMs = performance.now();
+    if (length > 0) {
+      session.serve(length);
+      spinUntilMs = nowMs + options.spinMs;
+      if (!isReady && session.negotiated !== null) {
+        isReady = true;
+        options.onReady();
+      }
+    }
+    if (callouts.nextDeadlineMs() <= nowMs) {
+      callouts.runExpired();
+      session.settle();
+    }
+    if (length > 0) continue;
+    switch (-length) {
+      case EAGAIN:
+        if (nowMs >= spinUntilMs && scheduler.runnableCount === 0) {
+          const waitMs = callouts.nextDeadlineMs() - nowMs;
+          device.wait(waitMs === Infinity ? -1 : Math.max(0, Math.ceil(waitMs)));
+        }
+        break;
+      // A request that was given up before it was read, and a signal.
+      case ENOENT:
+      case EINTR:
+        break;
+      case ENODEV:
+        session.interruptAll();
+        return 'unmounted';
+      default:
+        throw new Error(`reading /dev/fuse failed with ${errnoName(-length)}`);
+    }
+  }
+}

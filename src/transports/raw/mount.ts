@@ -1,0 +1,77 @@
+import { closeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import createDebug from 'debug';
+import * as libc from '../../host/linux/libc.ts';
+import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
+import { clearMountPoint, mountFuse, unmount } from './fuse-mount.ts';
+import type { WorkerInput, WorkerMessage } from './worker-protocol.ts';
+
+const log = createDebug('ipcfs:mount');
+
+/**
+ * Mounts by our own transport and serves the mount from a worker thread. Resolves once the mount answers; rejects with a
+ * MountFailure, and then nothing is left behind.
+ */
+export async function mountRaw(options: MountOptions): Promise<Mounted> {
+  clearMountPoint(options.directory);
+  const fuseDescriptor = mountFuse(options.directory, options.allowOther);
+  const wakeDescriptor = libc.eventfd(0, libc.EFD_NONBLOCK | libc.EFD_CLOEXEC);
+  const stop = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: WorkerInput = {
+    fuseDescriptor,
+    wakeDescriptor,
+    stop,
+    identity: {
+      uid: process.getuid!(),
+      gid: process.getgid!(),
+      version: options.version,
+      pid: process.pid,
+    },
+    spinMs: options.spinMs,
+    sysctls: options.sysctls,
+  };
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
+  let isMounted = true;
+  const release = (): void => {
+    if (isMounted) unmount(options.directory);
+    isMounted = false;
+  };
+
+  let onReady: () => void = () => undefined;
+  const ready = new Promise<void>((resolve) => (onReady = resolve));
+  const ended = new Promise<void>((resolve, reject) => {
+    worker.on('message', (message: WorkerMessage) => {
+      log('worker: %o', message);
+      if (message.kind === 'ready') onReady();
+      else if (message.why === 'unmounted') isMounted = false;
+    });
+    worker.on('error', (error) => {
+      reject(error instanceof Error ? error : new Error(String(error)));
+    });
+    worker.on('exit', () => {
+      resolve();
+    });
+  }).finally(() => {
+    // Detached first: closing the connection makes every path to the mount fail.
+    release();
+    closeSync(fuseDescriptor);
+    closeSync(wakeDescriptor);
+  });
+  ended.catch(() => undefined);
+
+  await Promise.race([
+    ready,
+    ended.then(() => {
+      throw new MountFailure(`${options.directory} was unmounted before it answered: mount it again`);
+    }),
+  ]);
+  return {
+    ended,
+    stop: () => {
+      // No new call finds the mount; those that wait in it are answered by the worker as it ends.
+      release();
+      Atomics.store(stop, 0, 1);
+      libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/** Numbers of the FUSE protocol, version 7 (include/uapi/linux/fuse.h). */
+export const FUSE_KERNEL_VERSION = 7;
+/** The newest minor version whose messages this transport knows. */
+export const FUSE_KERNEL_MINOR_VERSION = 45;
+/** Older kernels lay messages out differently. */
+export const FUSE_OLDEST_MINOR_VERSION = 31;
+export const FUSE_ROOT_ID = 1;
+
+export const Opcode = {
+  LOOKUP: 1,
+  FORGET: 2,
+  GETATTR: 3,
+  SETATTR: 4,
+  READLINK: 5,
+  SYMLINK: 6,
+  MKNOD: 8,
+  MKDIR: 9,
+  UNLINK: 10,
+  RMDIR: 11,
+  RENAME: 12,
+  LINK: 13,
+  OPEN: 14,
+  READ: 15,
+  WRITE: 16,
+  STATFS: 17,
+  RELEASE: 18,
+  INIT: 26,
+  OPENDIR: 27,
+  READDIR: 28,
+  RELEASEDIR: 29,
+  SETLK: 32,
+  SETLKW: 33,
+  GETLK: 31,
+  CREATE: 35,
+  INTERRUPT: 36,
+  DESTROY: 38,
+  IOCTL: 39,
+  POLL: 40,
+  BATCH_FORGET: 42,
+  RENAME2: 45,
+} as const;
+
+/** Sizes of fixed structures, in bytes. */
+export const IN_HEADER_BYTES = 40;
+export const OUT_HEADER_BYTES = 16;
+export const ATTR_BYTES = 88;
+export const ATTR_OUT_BYTES = 16 + ATTR_BYTES;
+export const ENTRY_OUT_BYTES = 40 + ATTR_BYTES;
+export const OPEN_OUT_BYTES = 16;
+export const INIT_OUT_BYTES = 64;
+export const STATFS_OUT_BYTES = 80;
+export const IOCTL_OUT_BYTES = 16;
+export const WRITE_IN_BYTES = 40;
+export const WRITE_OUT_BYTES = 8;
+export const DIRENT_HEADER_BYTES = 24;
+
+export const NOTIFY_POLL = 1;
+
+/** INIT flags, low word. */
+export const InitFlag = {
+  ASYNC_READ: 1 << 0,
+  POSIX_LOCKS: 1 << 1,
+  ATOMIC_O_TRUNC: 1 << 3,
+  BIG_WRITES: 1 << 5,
+  PARALLEL_DIROPS: 1 << 18,
+  MAX_PAGES: 1 << 22,
+  INIT_EXT: 1 << 30,
+} as const;
+
+/** open_flags of an answer to OPEN. */
+export const FOPEN_DIRECT_IO = 1 << 0;
+export const FOPEN_NONSEEKABLE = 1 << 2;
+export const FOPEN_STREAM = 1 << 4;
+export const FOPEN_NOFLUSH = 1 << 5;
+
+export const FATTR_MODE = 1 << 0;
+export const FATTR_UID = 1 << 1;
+export const FATTR_GID = 1 << 2;
+export const FATTR_SIZE = 1 << 3;
+export const FATTR_ATIME = 1 << 4;
+export const FATTR_MTIME = 1 << 5;
+export const FATTR_ATIME_NOW = 1 << 7;
+export const FATTR_MTIME_NOW = 1 << 8;
+
+export const POLL_SCHEDULE_NOTIFY = 1 << 0;
+
+export const RENAME_NOREPLACE = 1 << 0;
+export const RENAME_EXCHANGE = 1 << 1;
+
+/** The largest READ and WRITE, and the pages that hold it. */
+export const MAX_WRITE_BYTES = 1024 * 1024;
+export const MAX_PAGES = 256;
+/** A receive buffer: the largest WRITE with its headers. */
+export const RECEIVE_BUFFER_BYTES = MAX_WRITE_BYTES + 4096;
+
+/** Flags of open(2) as Linux encodes them in OPEN, CREATE, READ and WRITE. */
+export const LINUX_O_ACCMODE = 0o3;
+export const LINUX_O_WRONLY = 0o1;
+export const LINUX_O_RDWR = 0o2;
+export const LINUX_O_APPEND = 0o2000;
+export const LINUX_O_NONBLOCK = 0o4000;
+/** Set by the kernel when a file is opened to be executed. */
+export const LINUX_FMODE_EXEC = 0x20;

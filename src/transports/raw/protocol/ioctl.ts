@@ -1,0 +1,27 @@
+import { Ioctl } from '../../../kern/file.ts';
+
+/** A command as callers on Linux encode it, and the BSD command that it stands for. */
+interface IoctlCommand {
+  readonly bsdNumber: number;
+  readonly returnsValue: boolean;
+}
+
+const IOC_WRITE = 1;
+const IOC_READ = 2;
+const INT_BYTES = 4;
+
+/** Linux's _IOR and _IOW for an int. */
+function encode(direction: number, group: string, number: number): number {
+  return ((direction << 30) | (INT_BYTES << 16) | (group.charCodeAt(0) << 8) | number) >>> 0;
+}
+
+/** By the number that arrives. Linux's own FIONBIO never does: its kernel sets the descriptor's flag itself. */
+export const ioctlCommands: ReadonlyMap<number, IoctlCommand> = new Map([
+  [encode(IOC_READ, 'f', 127), { bsdNumber: Ioctl.FIONREAD, returnsValue: true }],
+  [encode(IOC_WRITE, 'f', 126), { bsdNumber: Ioctl.FIONBIO, returnsValue: false }],
+  [encode(IOC_WRITE, 'f', 125), { bsdNumber: Ioctl.FIOASYNC, returnsValue: false }],
+  [encode(IOC_WRITE, 'f', 124), { bsdNumber: Ioctl.FIOSETOWN, returnsValue: false }],
+  [encode(IOC_READ, 'f', 123), { bsdNumber: Ioctl.FIOGETOWN, returnsValue: true }],
+  [encode(IOC_WRITE, 't', 118), { bsdNumber: Ioctl.TIOCSPGRP, returnsValue: false }],
+  [encode(IOC_READ, 't', 119), { bsdNumber: Ioctl.TIOCGPGRP, returnsValue: true }],
+]);

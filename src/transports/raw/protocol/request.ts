@@ -1,0 +1,96 @@
+import type { Credentials } from '../../../kern/credentials.ts';
+import { IN_HEADER_BYTES } from './constants.ts';
+
+const TWO_32 = 0x1_0000_0000;
+
+/** Memory that requests are received into, seen as bytes and as words. */
+export class ReceiveBuffer {
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+  readonly text: Buffer;
+
+  constructor(sizeBytes: number) {
+    const memory = new ArrayBuffer(sizeBytes);
+    this.bytes = new Uint8Array(memory);
+    this.words = new Uint32Array(memory);
+    this.text = Buffer.from(memory);
+  }
+}
+
+/**
+ * A received request, read in place. One object serves all requests in turn: nothing of it may be kept when an operation
+ * sleeps. Fields of 64 bits come as numbers: identifiers are ours or counted up from 0, and stay below 2^53.
+ */
+export class Request {
+  buffer: ReceiveBuffer;
+  /** Bytes received, header included. */
+  length = 0;
+  opcode = 0;
+  unique = 0;
+  nodeid = 0;
+  #credentials: Credentials = { uid: 0, gid: 0, pid: 0 };
+
+  constructor(buffer: ReceiveBuffer) {
+    this.buffer = buffer;
+  }
+
+  /** Reads the header of what lies in `buffer`. False when that is no whole message. */
+  parse(buffer: ReceiveBuffer, length: number): boolean {
+    this.buffer = buffer;
+    this.length = length;
+    const { words } = buffer;
+    if (length < IN_HEADER_BYTES || words[0] !== length) return false;
+    this.opcode = words[1]!;
+    this.unique = words[2]! + words[3]! * TWO_32;
+    this.nodeid = words[4]! + words[5]! * TWO_32;
+    return true;
+  }
+
+  /** The caller. Requests of one caller in a row share the object. */
+  get credentials(): Credentials {
+    const { words } = this.buffer;
+    const last = this.#credentials;
+    if (last.uid !== words[6] || last.gid !== words[7] || last.pid !== words[8]) {
+      this.#credentials = { uid: words[6]!, gid: words[7]!, pid: words[8]! };
+    }
+    return this.#credentials;
+  }
+
+  /** Bytes behind the header. */
+  get bodyBytes(): number {
+    return this.length - IN_HEADER_BYTES;
+  }
+
+  /** The 32-bit field at `offset` of the body. */
+  u32(offset: number): number {
+    return this.buffer.words[(IN_HEADER_BYTES + offset) >> 2]!;
+  }
+
+  /** The 64-bit field at `offset` of the body. */
+  u64(offset: number): number {
+    const { words } = this.buffer;
+    const index = (IN_HEADER_BYTES + offset) >> 2;
+    return words[index]! + words[index + 1]! * TWO_32;
+  }
+
+  /** The 64-bit field as a signed number: a time before 1970. */
+  s64(offset: number): number {
+    const { words } = this.buffer;
+    const index = (IN_HEADER_BYTES + offset) >> 2;
+    return words[index]! + (words[index + 1]! | 0) * TWO_32;
+  }
+
+  /** The string of bytes that starts at `offset` of the body, or null when it has no end. One character a byte. */
+  name(offset: number): string | null {
+    const start = IN_HEADER_BYTES + offset;
+    const end = this.buffer.bytes.indexOf(0, start);
+    if (end < 0 || end >= this.length) return null;
+    return this.buffer.text.toString('latin1', start, end);
+  }
+
+  /** The bytes from `offset` of the body on, in place. */
+  payload(offset: number, length: number): Uint8Array {
+    const start = IN_HEADER_BYTES + offset;
+    return this.buffer.bytes.subarray(start, start + length);
+  }
+}

@@ -1,0 +1,208 @@
+import createDebug from 'debug';
+import { EAGAIN, EINVAL, ENOSYS, EPIPE } from '../../kern/errno.ts';
+import { type Thread, ThreadState } from '../../kern/scheduler.ts';
+import type { FileSystem } from '../../vfs/file-system.ts';
+import type { BlockedCall } from '../../vfs/info.ts';
+import { BufferPool } from './buffer-pool.ts';
+import type { Device } from './device.ts';
+import { ANSWERED, opcodeTable, STARTED } from './handlers/table.ts';
+import { InFlight } from './in-flight.ts';
+import { NodeTable } from './node-table.ts';
+import { Opcode, OPEN_OUT_BYTES, WRITE_OUT_BYTES } from './protocol/constants.ts';
+import { openFlagsOf } from './handlers/files.ts';
+import { Reply } from './protocol/reply.ts';
+import { Request } from './protocol/request.ts';
+
+const log = createDebug('ipcfs:session');
+
+const REPLY_CAPACITY_BYTES = 128 * 1024;
+/** A sleeping write of up to this many bytes is copied out of the receive buffer; a longer one keeps the buffer. */
+const DETACH_LIMIT_BYTES = 64 * 1024;
+
+/** What was agreed in INIT. */
+export interface Negotiated {
+  readonly minor: number;
+  readonly flags: number;
+}
+
+/**
+ * One FUSE connection: takes requests as bytes, runs them on the tree, and answers. It knows nothing of mounting, so memory can
+ * drive it as well as the kernel.
+ */
+export class Session {
+  readonly fileSystem: FileSystem;
+  readonly device: Device;
+  readonly nodes: NodeTable;
+  readonly reply = new Reply(REPLY_CAPACITY_BYTES);
+  readonly buffers = new BufferPool();
+  /** Set by INIT. */
+  negotiated: Negotiated | null = null;
+  readonly #request: Request;
+  /** Requests whose operation sleeps or is about to go on, by unique. */
+  readonly #inFlight = new Map<number, InFlight>();
+  /** A thread for the next operation: used again and again as long as operations end without sleeping. */
+  #spare = new InFlight();
+  /** Poll handles to notify at the end of this turn, each once. */
+  readonly #notifications = new Set<number>();
+
+  constructor(fileSystem: FileSystem, device: Device) {
+    this.fileSystem = fileSystem;
+    this.device = device;
+    this.nodes = new NodeTable(fileSystem.root);
+    this.#request = new Request(this.buffers.current);
+    fileSystem.blockedCalls = () => this.#blockedCalls();
+  }
+
+  get inFlightCount(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Serves one request that lies in `buffers.current`, and all that it wakes. */
+  serve(length: number): void {
+    const request = this.#request;
+    if (!request.parse(this.buffers.current, length)) {
+      log('dropped %d bytes that are no request', length);
+      return;
+    }
+    const entry = opcodeTable[request.opcode];
+    if (entry === undefined) {
+      this.#answer(request.unique, -ENOSYS);
+    } else if (request.bodyBytes < entry.minimumBytes) {
+      log('%s of %d bytes is too short', entry.name, request.bodyBytes);
+      if (entry.isAnswered) this.#answer(request.unique, -EINVAL);
+    } else {
+      const result = entry.handle(this, request);
+      if (log.enabled) log('%s node %d -> %d', entry.name, request.nodeid, result);
+      if (result !== STARTED && result !== ANSWERED) this.#answer(request.unique, result);
+    }
+    this.settle();
+  }
+
+  /** Runs what has become runnable and sends the notifications that came of it. */
+  settle(): void {
+    this.fileSystem.kernel.scheduler.run();
+    if (this.#notifications.size === 0) return;
+    for (const kh of this.#notifications) this.device.send(this.reply, this.reply.notifyPoll(kh));
+    this.#notifications.clear();
+  }
+
+  /** A thread to run a request's operation on; the handler fills it in and passes it to `start`. */
+  thread(request: Request): InFlight {
+    const thread = this.#spare;
+    thread.unique = request.unique;
+    thread.opcode = request.opcode;
+    thread.pid = request.credentials.pid;
+    thread.isContinuation = false;
+    return thread;
+  }
+
+  /** Runs the thread's operation until it ends, which answers the request, or sleeps. */
+  start(thread: InFlight): typeof STARTED {
+    thread.onExit = this.#onExit;
+    if (this.fileSystem.kernel.scheduler.start(thread)) {
+      thread.state = ThreadState.New;
+      thread.operation = null;
+      thread.file = null;
+      thread.source = null;
+      return STARTED;
+    }
+    this.#spare = new InFlight();
+    this.#inFlight.set(thread.unique, thread);
+    const { source } = thread;
+    if (source !== null) {
+      if (source.length <= DETACH_LIMIT_BYTES) source.detach();
+      else thread.buffer = this.buffers.keepCurrent();
+    }
+    return STARTED;
+  }
+
+  /** FUSE_INTERRUPT: ends the sleep of the request `unique`; false when it is not known. */
+  interrupt(unique: number): boolean {
+    const thread = this.#inFlight.get(unique);
+    if (thread === undefined) return false;
+    this.fileSystem.kernel.scheduler.interrupt(thread);
+    return true;
+  }
+
+  /** Ends every sleep that a signal could end: for the end of the mount. */
+  interruptAll(): void {
+    for (const thread of [...this.#inFlight.values()]) this.fileSystem.kernel.scheduler.interrupt(thread);
+    this.settle();
+  }
+
+  /** Tells the kernel, at the end of this turn, that whoever polls `kh` should look again. */
+  notifyPoll(kh: number): void {
+    this.#notifications.add(kh);
+  }
+
+  /** Sends an answer: a negative errno, or the length of the payload that lies in `reply`. */
+  #answer(unique: number, result: number): boolean {
+    const { reply } = this;
+    const length = result < 0 ? reply.header(unique, result, 0) : reply.header(unique, 0, result);
+    return this.device.send(reply, length);
+  }
+
+  readonly #onExit = (result: number, ended: Thread): void => {
+    const thread = ended as InFlight;
+    if (thread.buffer !== null) {
+      this.buffers.giveBack(thread.buffer);
+      thread.buffer = null;
+    }
+    this.#inFlight.delete(thread.unique);
+    const { reply, device } = this;
+    switch (thread.opcode) {
+      case Opcode.READ: {
+        // A later part of one read(2) that finds nothing ends that read with what it has (P33).
+        const count = thread.isContinuation && result === -EAGAIN ? 0 : result;
+        if (count > 0) {
+          reply.header(thread.unique, 0, count);
+          device.sendGathered(reply, thread.gather);
+        } else {
+          this.#answer(thread.unique, count);
+        }
+        return;
+      }
+      case Opcode.WRITE:
+        // The kernel turns an error of a later part into a short count, which is no reason for a signal (P60).
+        if (result === -EPIPE && !thread.isContinuation) {
+          this.fileSystem.kernel.host.postSigpipe(thread.pid);
+        }
+        if (result < 0) {
+          this.#answer(thread.unique, result);
+        } else {
+          reply.setU32(0, result);
+          reply.setU32(4, 0);
+          this.#answer(thread.unique, WRITE_OUT_BYTES);
+        }
+        return;
+      case Opcode.OPEN:
+        this.#answerOpen(thread, result);
+        return;
+      default:
+        this.#answer(thread.unique, result);
+    }
+  };
+
+  #answerOpen(thread: InFlight, result: number): void {
+    const file = thread.file!;
+    if (result < 0) {
+      this.fileSystem.openFiles.drop(file);
+      this.#answer(thread.unique, result);
+      return;
+    }
+    this.reply.openOut(0, file.handle, openFlagsOf(file));
+    if (this.#answer(thread.unique, OPEN_OUT_BYTES)) return;
+    // The kernel gave up on the open: nobody will release it.
+    log('open of handle %d was not wanted any more', file.handle);
+    const closing = new InFlight();
+    closing.operation = this.fileSystem.openFiles.close(file);
+    this.fileSystem.kernel.scheduler.enqueue(closing);
+  }
+
+  *#blockedCalls(): Iterable<BlockedCall> {
+    for (const thread of this.#inFlight.values()) {
+      if (thread.state !== ThreadState.Sleeping || thread.node === null) continue;
+      yield { pid: thread.pid, call: opcodeTable[thread.opcode]!.name, node: thread.node, thread };
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { EEXIST, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../kern/errno.ts';
+import { type Name, Node, type NodeContext, type Ownership, S_IFDIR, S_ISGID } from './node.ts';
+
+const NAME_MAX_BYTES = 255;
+
+/** One line of a directory, as readdir shows it. */
+export interface DirectoryEntry {
+  readonly name: Name;
+  readonly inode: number;
+  readonly type: number;
+}
+
+/**
+ * A directory. Callers may make and remove names as far as a subclass allows it; the host's kernel has checked modes and sticky
+ * bits. Methods that make something return the node, or a negative errno.
+ */
+export class Directory extends Node {
+  override readonly type = S_IFDIR;
+  override readonly isVolatile: boolean = false;
+  readonly entries = new Map<Name, Node>();
+
+  constructor(context: NodeContext, ownership: Ownership) {
+    super(context, ownership);
+    this.linkCount = 2;
+  }
+
+  override get path(): string {
+    return this.names.length === 0 ? '' : super.path;
+  }
+
+  get parent(): Directory {
+    return this.names[0]?.directory ?? this;
+  }
+
+  lookup(name: Name): Node | number {
+    return this.entries.get(name) ?? -ENOENT;
+  }
+
+  /** What readdir shows, with `.` and `..`, as it is now. */
+  list(): DirectoryEntry[] {
+    const list: DirectoryEntry[] = [
+      { name: '.', inode: this.inode, type: S_IFDIR },
+      { name: '..', inode: this.parent.inode, type: S_IFDIR },
+    ];
+    for (const [name, node] of this.entries) list.push({ name, inode: node.inode, type: node.type });
+    return list;
+  }
+
+  /** mknod(2) and the creating half of open(2), for type S_IFIFO or S_IFREG. */
+  makeFile(_name: Name, _mode: number, _credentials: Credentials): Node | number {
+    return -EPERM;
+  }
+
+  makeDirectory(_name: Name, _mode: number, _credentials: Credentials): Directory | number {
+    return -EPERM;
+  }
+
+  makeSymbolicLink(_name: Name, _target: string, _credentials: Credentials): Node | number {
+    return -EPERM;
+  }
+
+  /** link(2): another name for `node`. 0 or a negative errno. */
+  link(_name: Name, _node: Node): number {
+    return -EPERM;
+  }
+
+  unlink(_name: Name): number {
+    return -EPERM;
+  }
+
+  rmdir(_name: Name): number {
+    return -EPERM;
+  }
+
+  /**
+   * The tree within which names can be moved and linked: two directories of one tree have the same. Null when names of this
+   * directory cannot be moved.
+   */
+  get domain(): object | null {
+    return null;
+  }
+
+  /** Whether rmdir, or a rename over it, may remove this directory: 0 or a positive errno. */
+  checkRemovable(): number {
+    return this.entries.size > 0 ? ENOTEMPTY : 0;
+  }
+
+  /** Whether a new name may be made: 0 or a positive errno. */
+  protected checkNewName(name: Name): number {
+    if (name.length > NAME_MAX_BYTES) return ENAMETOOLONG;
+    // A removed directory that is still some process's working directory takes no names.
+    if (this.linkCount === 0) return ENOENT;
+    return this.entries.has(name) ? EEXIST : 0;
+  }
+
+  /** Owner and mode of a new node, with the group of a set-group-id directory. */
+  protected ownershipFor(mode: number, credentials: Credentials): Ownership {
+    const inherits = (this.permissions & S_ISGID) !== 0;
+    return { mode, uid: credentials.uid, gid: inherits ? this.gid : credentials.gid };
+  }
+
+  /** Adds a name; the caller has checked that it is free. */
+  add(name: Name, node: Node): void {
+    this.entries.set(name, node);
+    node.names.push({ directory: this, name });
+    if (node instanceof Directory) this.linkCount++;
+    this.#touch();
+  }
+
+  /** Takes a name away, and tells the node when it was the last. */
+  remove(name: Name): void {
+    const node = this.entries.get(name)!;
+    this.detach(name);
+    node.linkCount -= node instanceof Directory ? 2 : 1;
+    node.times.changed = this.context.now();
+    if (node.names.length === 0) node.removed();
+  }
+
+  /** Takes a name away to give the node another: its link count stays. */
+  detach(name: Name): Node {
+    const node = this.entries.get(name)!;
+    this.entries.delete(name);
+    node.names.splice(
+      node.names.findIndex((entry) => entry.directory === this && entry.name === name),
+      1,
+    );
+    if (node instanceof Directory) this.linkCount--;
+    this.#touch();
+    return node;
+  }
+
+  #touch(): void {
+    const now = this.context.now();
+    this.times.modified = now;
+    this.times.changed = now;
+  }
+}
+
+/** Whether a file at `name` can be unlinked: 0 or a positive errno. */
+export function checkUnlink(directory: Directory, name: Name): number {
+  const node = directory.entries.get(name);
+  if (node === undefined) return ENOENT;
+  return node instanceof Directory ? EISDIR : 0;
+}
+
+/** Whether a directory at `name` can be removed: 0 or a positive errno. */
+export function checkRmdir(directory: Directory, name: Name): number {
+  const node = directory.entries.get(name);
+  if (node === undefined) return ENOENT;
+  return node instanceof Directory ? node.checkRemovable() : ENOTDIR;
+}

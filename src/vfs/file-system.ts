@@ -1,0 +1,149 @@
+import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV } from '../kern/errno.ts';
+import type { Kernel } from '../kern/kernel.ts';
+import { PAGE_SIZE_BYTES } from '../pipe/budget.ts';
+import { PipeSubsystem } from '../pipe/subsystem.ts';
+import { Directory } from './directory.ts';
+import { type BlockedCall, handlesTable, pipesTable, waitsTable } from './info.ts';
+import { type Name, type Node, NodeContext } from './node.ts';
+import { OpenFileTable } from './open-file.ts';
+import { PairsDirectory } from './pairs.ts';
+import { PipesDirectory } from './pipes.ts';
+import { sysctlTree } from './sysctls.ts';
+import { formatTable, formatTableJson, type Table, TableFile } from './table.ts';
+
+const STICKY_SHARED = 0o1777;
+const FIXED = 0o755;
+const READ_ONLY = 0o555;
+const MAX_OPEN_FILES = 1_000_000;
+
+export interface RenameOptions {
+  /** Fail with EEXIST rather than replace (RENAME_NOREPLACE). */
+  readonly noReplace: boolean;
+}
+
+/** Who mounted the tree and owns its fixed directories, and what serves it. */
+export interface MountIdentity {
+  readonly uid: number;
+  readonly gid: number;
+  readonly version: string;
+  /** The serving process. */
+  readonly pid: number;
+}
+
+/** The tree of one mount, its subsystems and its open files. */
+export class FileSystem {
+  readonly kernel: Kernel;
+  readonly pipes: PipeSubsystem;
+  readonly context: NodeContext;
+  readonly root: Directory;
+  readonly openFiles = new OpenFileTable(MAX_OPEN_FILES);
+  /** Lists the calls that wait; set by the transport, which has them. */
+  blockedCalls: () => Iterable<BlockedCall> = () => [];
+
+  constructor(kernel: Kernel, identity: MountIdentity) {
+    this.kernel = kernel;
+    this.pipes = new PipeSubsystem(kernel);
+    this.context = new NodeContext(kernel);
+    const owner = { uid: identity.uid, gid: identity.gid };
+    const shared = { mode: STICKY_SHARED, ...owner };
+    this.root = new Directory(this.context, { mode: FIXED, ...owner });
+    const pipes = new PipesDirectory(this.context, this.pipes, shared);
+    const pairs = new PairsDirectory(this.context, this.pipes, shared);
+    this.root.add('pipes', pipes);
+    this.root.add('pairs', pairs);
+    this.root.add('sysctl', sysctlTree(this.context, kernel.sysctls));
+    const info = new Directory(this.context, { mode: READ_ONLY, ...owner });
+    this.root.add('info', info);
+    const tables: Table[] = [
+      {
+        name: 'version',
+        columns: ['name', 'version', 'pid'],
+        rows: () => [['ipcfs', identity.version, identity.pid]],
+      },
+      pipesTable(pipes, pairs),
+      handlesTable(this.openFiles),
+      waitsTable(
+        () => this.blockedCalls(),
+        () => kernel.host.clock.monotonicMs(),
+      ),
+    ];
+    for (const table of tables) {
+      info.add(table.name, new TableFile(this.context, () => formatTable(table)));
+      info.add(`${table.name}.json`, new TableFile(this.context, () => formatTableJson(table)));
+    }
+  }
+
+  /** What statfs shows: pipe memory as blocks. */
+  statistics(): { blockSizeBytes: number; blocks: number; freeBlocks: number; files: number } {
+    const { maximumBytes, usedBytes } = this.pipes.budget;
+    return {
+      blockSizeBytes: PAGE_SIZE_BYTES,
+      blocks: Math.floor(maximumBytes / PAGE_SIZE_BYTES),
+      freeBlocks: Math.floor((maximumBytes - usedBytes) / PAGE_SIZE_BYTES),
+      files: this.context.liveInodes,
+    };
+  }
+
+  /** link(2). 0 or a negative errno; EXDEV between trees, as between file systems. */
+  link(node: Node, directory: Directory, name: Name): number {
+    const from = node.names[0]?.directory;
+    if (from === undefined) return -ENOENT;
+    if (from.domain === null || from.domain !== directory.domain) return -EXDEV;
+    return directory.link(name, node);
+  }
+
+  /** rename(2), atomically. 0 or a negative errno. */
+  rename(from: Directory, oldName: Name, to: Directory, newName: Name, options: RenameOptions): number {
+    const node = from.entries.get(oldName);
+    if (node === undefined) return -ENOENT;
+    if (from.domain === null || from.domain !== to.domain) return -EXDEV;
+    if (to.linkCount === 0) return -ENOENT;
+    if (node instanceof Directory && isWithin(to, node)) return -EINVAL;
+    const target = to.entries.get(newName);
+    if (target !== undefined) {
+      if (options.noReplace) return -EEXIST;
+      // Two names of one file: POSIX leaves both.
+      if (target === node) return 0;
+      const error = checkReplace(node, target);
+      if (error !== 0) return -error;
+      to.remove(newName);
+    }
+    from.detach(oldName);
+    to.add(newName, node);
+    node.times.changed = this.context.now();
+    return 0;
+  }
+
+  /** renameat2(RENAME_EXCHANGE): two names change places. 0 or a negative errno. */
+  exchange(from: Directory, oldName: Name, to: Directory, newName: Name): number {
+    const one = from.entries.get(oldName);
+    const other = to.entries.get(newName);
+    if (one === undefined || other === undefined) return -ENOENT;
+    if (from.domain === null || from.domain !== to.domain) return -EXDEV;
+    if (one instanceof Directory && isWithin(to, one)) return -EINVAL;
+    if (other instanceof Directory && isWithin(from, other)) return -EINVAL;
+    if (one === other) return 0;
+    from.detach(oldName);
+    to.detach(newName);
+    from.add(oldName, other);
+    to.add(newName, one);
+    return 0;
+  }
+}
+
+function isWithin(directory: Directory, ancestor: Directory): boolean {
+  for (let at = directory; ; at = at.parent) {
+    if (at === ancestor) return true;
+    if (at.parent === at) return false;
+  }
+}
+
+/** Whether `node` may take the place of `target`: 0 or a positive errno. */
+function checkReplace(node: Node, target: Node): number {
+  if (target instanceof Directory) {
+    if (!(node instanceof Directory)) return EISDIR;
+    const error = target.checkRemovable();
+    return error === ENOTEMPTY || error === EBUSY ? error : 0;
+  }
+  return node instanceof Directory ? ENOTDIR : 0;
+}

@@ -1,0 +1,152 @@
+import type { WaitChannel } from '../kern/operation.ts';
+import type { Thread } from '../kern/scheduler.ts';
+import { type PipeEnd, Presence } from '../pipe/end.ts';
+import type { Fifo } from '../pipe/fifo.ts';
+import { Directory } from './directory.ts';
+import type { Node } from './node.ts';
+import type { OpenFileTable } from './open-file.ts';
+import { PairEndNode } from './pairs.ts';
+import { PipeNode } from './pipes.ts';
+import type { Cell, Table } from './table.ts';
+
+/** A call that has not been answered because its operation sleeps. */
+export interface BlockedCall {
+  /** The calling thread. */
+  readonly pid: number;
+  /** `open`, `read`, `write`, `close`. */
+  readonly call: string;
+  readonly node: Node;
+  readonly thread: Thread;
+}
+
+function countSleepers(channel: WaitChannel): { readers: number; writers: number } {
+  let readers = 0;
+  let writers = 0;
+  for (let thread = channel.firstSleeper; thread !== null; thread = thread.nextSleeper) {
+    if (thread.options!.message === 'piperd') readers++;
+    else writers++;
+  }
+  return { readers, writers };
+}
+
+function endCells(path: string, inode: number, end: PipeEnd): Cell[] {
+  const { ring } = end;
+  return [path, inode, ring.count, ring.in, ring.out, ring.size, end.chunk?.residual ?? 0];
+}
+
+function fifoState(fifo: Fifo): string {
+  const { end } = fifo;
+  if (end === null) return 'closed';
+  if (end.endOfFile) return fifo.readers === 0 ? 'no-reader' : 'eof';
+  if (fifo.writers === 0) return 'no-writer';
+  return fifo.readers === 0 ? 'no-reader' : 'open';
+}
+
+function fifoRow(node: PipeNode): Cell[] {
+  const { fifo, path, inode } = node;
+  if (fifo.end === null) return [path, inode, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'closed'];
+  const sleepers = countSleepers(fifo.end.channel);
+  return [
+    ...endCells(path, inode, fifo.end),
+    fifo.readers,
+    fifo.writers,
+    sleepers.readers,
+    sleepers.writers,
+    fifoState(fifo),
+  ];
+}
+
+/** One end of a pair: its readers have it open, its writers have the other end open. */
+function pairEndRow(node: PairEndNode, peer: PairEndNode): Cell[] {
+  const sleepers = countSleepers(node.end.channel);
+  let state = 'open';
+  if (node.end.presence !== Presence.Active) state = 'closed';
+  else if (node.end.endOfFile) state = 'eof';
+  return [
+    ...endCells(node.path, node.inode, node.end),
+    node.openCount,
+    peer.openCount,
+    sleepers.readers,
+    sleepers.writers,
+    state,
+  ];
+}
+
+function* walk(directory: Directory): Iterable<Node> {
+  for (const node of directory.entries.values()) {
+    if (node instanceof Directory) yield* walk(node);
+    else yield node;
+  }
+}
+
+/** info/pipes: every named pipe and every end of a pair. A pipe with several names is listed once, by its first. */
+export function pipesTable(pipes: Directory, pairs: Directory): Table {
+  return {
+    name: 'pipes',
+    columns: [
+      'path',
+      'ino',
+      'cnt',
+      'in',
+      'out',
+      'size',
+      'direct',
+      'readers',
+      'writers',
+      'blocked-readers',
+      'blocked-writers',
+      'state',
+    ],
+    *rows() {
+      const seen = new Set<Node>();
+      for (const node of walk(pipes)) {
+        if (!(node instanceof PipeNode) || seen.has(node)) continue;
+        if (node.linkCount > 1) seen.add(node);
+        yield fifoRow(node);
+      }
+      for (const directory of pairs.entries.values()) {
+        const ends = [...(directory as Directory).entries.values()] as PairEndNode[];
+        yield pairEndRow(ends[0]!, ends[1]!);
+        yield pairEndRow(ends[1]!, ends[0]!);
+      }
+    },
+  };
+}
+
+/** info/handles: every open file. */
+export function handlesTable(files: OpenFileTable): Table {
+  return {
+    name: 'handles',
+    columns: ['handle', 'path', 'mode', 'nonblock', 'uid', 'pid', 'msgs-in', 'msgs-out'],
+    *rows() {
+      for (const file of files.all()) {
+        yield [
+          file.handle,
+          file.node.path,
+          (file.readable ? 'r' : '') + (file.writable ? 'w' : ''),
+          file.nonBlocking ? 'yes' : 'no',
+          file.credentials.uid,
+          file.credentials.pid,
+          file.messagesReceived,
+          file.messagesSent,
+        ];
+      }
+    },
+  };
+}
+
+/** info/waits: every blocked call, what it waits for, and for how many seconds it has. */
+export function waitsTable(calls: () => Iterable<BlockedCall>, nowMs: () => number): Table {
+  return {
+    name: 'waits',
+    columns: ['pid', 'call', 'object', 'wait', 'since'],
+    *rows() {
+      const now = nowMs();
+      for (const { pid, call, node, thread } of calls()) {
+        const message = thread.options?.message;
+        if (message === undefined) continue;
+        yield [pid, call, node.path, message, Math.round(now - thread.sleepingSinceMs) / 1000];
+      }
+    },
+  };
+}

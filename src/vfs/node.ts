@@ -1,0 +1,150 @@
+import type { Timestamps } from '../kern/clock.ts';
+import { timestampsAt, type Timespec } from '../kern/clock.ts';
+import { EACCES, EINVAL } from '../kern/errno.ts';
+import type { Kernel } from '../kern/kernel.ts';
+import type { Operation } from '../kern/operation.ts';
+import type { Directory } from './directory.ts';
+import type { OpenFile } from './open-file.ts';
+
+/** File types, as in st_mode. */
+export const S_IFMT = 0o170000;
+export const S_IFIFO = 0o010000;
+export const S_IFDIR = 0o040000;
+export const S_IFREG = 0o100000;
+export const S_IFLNK = 0o120000;
+export const S_ISGID = 0o002000;
+export const PERMISSION_BITS = 0o7777;
+
+/** A name, one character a byte: whatever bytes a caller uses come back unchanged. */
+export type Name = string;
+
+/** Who owns a new node, and its permission bits. */
+export interface Ownership {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What SETATTR may change; absent fields stay. */
+export interface AttributeChange {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly sizeBytes?: number;
+  readonly accessed?: Timespec;
+  readonly modified?: Timespec;
+}
+
+/** Makes inode numbers and knows the time: what every node of one tree shares. */
+export class NodeContext {
+  readonly kernel: Kernel;
+  #lastInode = 0;
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+  }
+
+  get liveInodes(): number {
+    return this.#lastInode;
+  }
+
+  nextInode(): number {
+    return ++this.#lastInode;
+  }
+
+  now(): Timespec {
+    return this.kernel.host.clock.realtime();
+  }
+}
+
+/** Something with a name in the tree (a vnode and its inode). */
+export abstract class Node {
+  readonly context: NodeContext;
+  readonly inode: number;
+  /** S_IFDIR and so on: what stat shows. */
+  abstract readonly type: number;
+  /** Permission bits, with set-id and sticky bits. */
+  permissions: number;
+  uid: number;
+  gid: number;
+  readonly times: Timestamps;
+  linkCount = 1;
+  /** The names that lead here, in order of their making; empty when all are removed. */
+  readonly names: { directory: Directory; name: Name }[] = [];
+  /**
+   * Whether each lookup must show the host another identity, so that each open file has locks of its own there.
+   * A blocked write on one must not hold up a write, stat or chmod through another.
+   */
+  readonly isAliased: boolean = false;
+  /** Whether attributes change without a request of the host's kernel, so that it must not remember them. */
+  readonly isVolatile: boolean = true;
+
+  constructor(context: NodeContext, ownership: Ownership) {
+    this.context = context;
+    this.inode = context.nextInode();
+    this.permissions = ownership.mode & PERMISSION_BITS;
+    this.uid = ownership.uid;
+    this.gid = ownership.gid;
+    this.times = timestampsAt(context.now());
+  }
+
+  get mode(): number {
+    return this.type | this.permissions;
+  }
+
+  get sizeBytes(): number {
+    return 0;
+  }
+
+  /** The path from the mount's root without a leading slash; for a node whose names are gone, its last one. */
+  get path(): string {
+    const first = this.names[0];
+    if (first === undefined) return '(removed)';
+    const parent = first.directory.path;
+    return parent === '' ? first.name : `${parent}/${first.name}`;
+  }
+
+  /** open(2): gives `file` its operations. 0 or a negative errno. */
+  *open(_file: OpenFile): Operation<number> {
+    return -EACCES;
+  }
+
+  /** Whether `setAttributes` would refuse. 0 or a positive errno; the host has checked ownership. */
+  protected checkAttributes(change: AttributeChange): number {
+    return change.sizeBytes === undefined ? 0 : EINVAL;
+  }
+
+  /** chmod, chown, utimensat, truncate: all or nothing. 0 or a negative errno. */
+  setAttributes(change: AttributeChange): number {
+    const error = this.checkAttributes(change);
+    if (error !== 0) return -error;
+    if (change.mode !== undefined) this.permissions = change.mode & PERMISSION_BITS;
+    if (change.uid !== undefined) this.uid = change.uid;
+    if (change.gid !== undefined) this.gid = change.gid;
+    if (change.accessed !== undefined) this.times.accessed = change.accessed;
+    if (change.modified !== undefined) this.times.modified = change.modified;
+    this.times.changed = this.context.now();
+    return 0;
+  }
+
+  /** Called when the last name is gone; files that are open stay usable. */
+  removed(): void {
+    // Most nodes hold nothing that their open files do not.
+  }
+}
+
+/** A symbolic link. */
+export class SymbolicLink extends Node {
+  override readonly type = S_IFLNK;
+  override readonly isVolatile = false;
+  readonly target: string;
+
+  constructor(context: NodeContext, ownership: Ownership, target: string) {
+    super(context, { ...ownership, mode: 0o777 });
+    this.target = target;
+  }
+
+  override get sizeBytes(): number {
+    return this.target.length;
+  }
+}

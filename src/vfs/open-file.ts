@@ -1,0 +1,82 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { EBADF, ENFILE, ENOTTY, EOPNOTSUPP } from '../kern/errno.ts';
+import { File, type FileOps } from '../kern/file.ts';
+import type { Operation } from '../kern/operation.ts';
+import { POLLIN, POLLOUT, POLLRDNORM, Poller } from '../kern/poll.ts';
+import type { Node } from './node.ts';
+
+/** Operations of a file that has none: each says so. Others are made by spreading this one. */
+export const noFileOps: FileOps = {
+  *read() {
+    return -EBADF;
+  },
+  *write() {
+    return -EBADF;
+  },
+  ioctl: () => -ENOTTY,
+  // What a regular file says.
+  poll: (_file, events) => events & (POLLIN | POLLRDNORM | POLLOUT),
+  kqfilter: () => -EOPNOTSUPP,
+  *close() {
+    return 0;
+  },
+};
+
+/** An open file of the tree, and the handle that requests name it by. */
+export class OpenFile extends File {
+  readonly node: Node;
+  readonly handle: number;
+  /** No position: reads and writes at the same time, lseek refused. Otherwise reads have an offset. */
+  isStream = false;
+  /** Whoever polls this file through the transport; made at its first poll. */
+  poller: Poller | null = null;
+
+  constructor(node: Node, handle: number, flags: number, credentials: Credentials) {
+    super(flags, noFileOps, credentials);
+    this.node = node;
+    this.handle = handle;
+  }
+}
+
+/** The open files of a mount, by handle. */
+export class OpenFileTable {
+  readonly #files = new Map<number, OpenFile>();
+  #lastHandle = 0;
+  /** Opens beyond this many fail with ENFILE. */
+  readonly limit: number;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  get size(): number {
+    return this.#files.size;
+  }
+
+  /** A new open file, or -ENFILE. It is in the table from now on; `drop` it when its open fails. */
+  add(node: Node, flags: number, credentials: Credentials): OpenFile | number {
+    if (this.#files.size >= this.limit) return -ENFILE;
+    const file = new OpenFile(node, ++this.#lastHandle, flags, credentials);
+    this.#files.set(file.handle, file);
+    return file;
+  }
+
+  get(handle: number): OpenFile | undefined {
+    return this.#files.get(handle);
+  }
+
+  drop(file: OpenFile): void {
+    this.#files.delete(file.handle);
+  }
+
+  all(): Iterable<OpenFile> {
+    return this.#files.values();
+  }
+
+  /** close(2) of the last descriptor: the handle is gone at once, what the close waits for comes after. */
+  *close(file: OpenFile): Operation<number> {
+    this.drop(file);
+    file.poller?.cancel();
+    return yield* file.ops.close(file);
+  }
+}

@@ -1,0 +1,125 @@
+import { assert } from '../kern/assert.ts';
+import type { Credentials } from '../kern/credentials.ts';
+import { EBUSY, ENOMEM, ENXIO } from '../kern/errno.ts';
+import type { FileOps } from '../kern/file.ts';
+import type { Operation } from '../kern/operation.ts';
+import { anonymousPipeOps } from '../pipe/anonymous.ts';
+import { closeIdle, pipeClose } from '../pipe/close.ts';
+import { type PipeEnd, Presence } from '../pipe/end.ts';
+import { PipePair } from '../pipe/pair.ts';
+import type { PipeSubsystem } from '../pipe/subsystem.ts';
+import { checkRmdir, Directory } from './directory.ts';
+import { type AttributeChange, type Name, Node, type NodeContext, type Ownership, S_IFREG } from './node.ts';
+import type { OpenFile } from './open-file.ts';
+
+/** Read and write permission, without the search bits that the directory's mode has. */
+const FILE_PERMISSIONS = 0o666;
+
+/** One end of a pair. It is open from the pair's making on, and closed for good by the close of its last descriptor. */
+export class PairEndNode extends Node {
+  override readonly type = S_IFREG;
+  override readonly isAliased = true;
+  readonly end: PipeEnd;
+  /** Open files of this end. */
+  openCount = 0;
+  /** Set by the last close, which may still wait for operations to leave. */
+  #closed = false;
+
+  constructor(context: NodeContext, ownership: Ownership, end: PipeEnd) {
+    super(context, ownership);
+    this.end = end;
+  }
+
+  override get sizeBytes(): number {
+    return this.end.queuedBytes;
+  }
+
+  /** Whether somebody has the end open, or its close still waits. */
+  get isInUse(): boolean {
+    return this.openCount > 0 || (this.#closed && this.end.presence === Presence.Active);
+  }
+
+  override *open(file: OpenFile): Operation<number> {
+    if (this.#closed || this.end.presence !== Presence.Active) return -ENXIO;
+    this.openCount++;
+    file.isStream = true;
+    file.ops = pairEndOps;
+    file.data = this.end;
+    return 0;
+  }
+
+  *release(): Operation<number> {
+    assert(this.openCount > 0, 'an end is released by files that opened it');
+    this.openCount--;
+    if (this.openCount > 0) return 0;
+    this.#closed = true;
+    return yield* pipeClose(this.end);
+  }
+
+  protected override checkAttributes(_change: AttributeChange): number {
+    return 0;
+  }
+}
+
+const pairEndOps: FileOps = {
+  ...anonymousPipeOps,
+  close: (file) => ((file as OpenFile).node as PairEndNode).release(),
+};
+
+/** pairs/NAME: the two ends. */
+export class PairDirectory extends Directory {
+  readonly #ends: readonly [PairEndNode, PairEndNode];
+
+  constructor(context: NodeContext, ownership: Ownership, pair: PipePair) {
+    super(context, ownership);
+    const endOwnership = { ...ownership, mode: ownership.mode & FILE_PERMISSIONS };
+    this.#ends = [
+      new PairEndNode(context, endOwnership, pair.ends[0]),
+      new PairEndNode(context, endOwnership, pair.ends[1]),
+    ];
+    this.#ends.forEach((end, index) => {
+      this.add(String(index), end);
+    });
+  }
+
+  override checkRemovable(): number {
+    return this.#ends.some((node) => node.isInUse) ? EBUSY : 0;
+  }
+
+  override removed(): void {
+    for (const { end } of this.#ends) {
+      if (end.presence === Presence.Active) closeIdle(end);
+    }
+  }
+}
+
+/** pairs/: mkdir makes a pair, rmdir ends it. */
+export class PairsDirectory extends Directory {
+  readonly #pipes: PipeSubsystem;
+
+  constructor(context: NodeContext, pipes: PipeSubsystem, ownership: Ownership) {
+    super(context, ownership);
+    this.#pipes = pipes;
+  }
+
+  override get domain(): object {
+    return this;
+  }
+
+  override makeDirectory(name: Name, mode: number, credentials: Credentials): PairDirectory | number {
+    const error = this.checkNewName(name);
+    if (error !== 0) return -error;
+    const pair = PipePair.create(this.#pipes, credentials);
+    if (pair === null) return -ENOMEM;
+    const node = new PairDirectory(this.context, this.ownershipFor(mode, credentials), pair);
+    this.add(name, node);
+    return node;
+  }
+
+  override rmdir(name: Name): number {
+    const error = checkRmdir(this, name);
+    if (error !== 0) return -error;
+    this.remove(name);
+    return 0;
+  }
+}

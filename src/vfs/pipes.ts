@@ -1,0 +1,124 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { EMLINK } from '../kern/errno.ts';
+import type { Operation } from '../kern/operation.ts';
+import { Fifo } from '../pipe/fifo.ts';
+import type { PipeSubsystem } from '../pipe/subsystem.ts';
+import { checkRmdir, checkUnlink, Directory } from './directory.ts';
+import {
+  type AttributeChange,
+  type Name,
+  Node,
+  type NodeContext,
+  type Ownership,
+  S_IFREG,
+  SymbolicLink,
+} from './node.ts';
+import type { OpenFile } from './open-file.ts';
+
+const LINK_MAX = 65000;
+
+/**
+ * A named pipe. To the host it is a regular file: a node of type FIFO would be served by the host's own pipe code. Truncation
+ * is accepted and does nothing, as on a FIFO (P109).
+ */
+export class PipeNode extends Node {
+  override readonly type = S_IFREG;
+  override readonly isAliased = true;
+  readonly fifo: Fifo;
+
+  constructor(context: NodeContext, pipes: PipeSubsystem, ownership: Ownership) {
+    super(context, ownership);
+    this.fifo = new Fifo(pipes, this.times);
+  }
+
+  override get sizeBytes(): number {
+    return this.fifo.end?.queuedBytes ?? 0;
+  }
+
+  override open(file: OpenFile): Operation<number> {
+    file.isStream = true;
+    return this.fifo.open(file);
+  }
+
+  /** The open that made the name: never sleeps. */
+  openCreated(file: OpenFile): number {
+    file.isStream = true;
+    return this.fifo.openCreated(file);
+  }
+
+  protected override checkAttributes(_change: AttributeChange): number {
+    return 0;
+  }
+}
+
+/** pipes/ and the directories below it. */
+export class PipesDirectory extends Directory {
+  readonly #pipes: PipeSubsystem;
+  readonly #domain: object;
+
+  /** `parent`: the directory it is made in; null for pipes/ itself. */
+  constructor(
+    context: NodeContext,
+    pipes: PipeSubsystem,
+    ownership: Ownership,
+    parent: PipesDirectory | null = null,
+  ) {
+    super(context, ownership);
+    this.#pipes = pipes;
+    this.#domain = parent?.domain ?? this;
+  }
+
+  override get domain(): object {
+    return this.#domain;
+  }
+
+  override makeFile(name: Name, mode: number, credentials: Credentials): PipeNode | number {
+    const error = this.checkNewName(name);
+    if (error !== 0) return -error;
+    const node = new PipeNode(this.context, this.#pipes, this.ownershipFor(mode, credentials));
+    this.add(name, node);
+    return node;
+  }
+
+  override makeDirectory(name: Name, mode: number, credentials: Credentials): PipesDirectory | number {
+    const error = this.checkNewName(name);
+    if (error !== 0) return -error;
+    const inherited = this.permissions & 0o2000;
+    const ownership = this.ownershipFor(mode | inherited, credentials);
+    const node = new PipesDirectory(this.context, this.#pipes, ownership, this);
+    this.add(name, node);
+    return node;
+  }
+
+  override makeSymbolicLink(name: Name, target: string, credentials: Credentials): SymbolicLink | number {
+    const error = this.checkNewName(name);
+    if (error !== 0) return -error;
+    const node = new SymbolicLink(this.context, this.ownershipFor(0o777, credentials), target);
+    this.add(name, node);
+    return node;
+  }
+
+  override link(name: Name, node: Node): number {
+    const error = this.checkNewName(name);
+    if (error !== 0) return -error;
+    if (node.linkCount >= LINK_MAX) return -EMLINK;
+    node.linkCount++;
+    node.times.changed = this.context.now();
+    this.add(name, node);
+    return 0;
+  }
+
+  override unlink(name: Name): number {
+    const error = checkUnlink(this, name);
+    if (error !== 0) return -error;
+    this.remove(name);
+    return 0;
+  }
+
+  override rmdir(name: Name): number {
+    const error = checkRmdir(this, name);
+    if (error !== 0) return -error;
+    this.remove(name);
+    return 0;
+  }
+}

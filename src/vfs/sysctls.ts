@@ -1,0 +1,54 @@
+import { EINVAL } from '../kern/errno.ts';
+import { parseInteger, type SysctlRegistry, type SysctlVariable } from '../kern/sysctl.ts';
+import { Directory } from './directory.ts';
+import type { NodeContext } from './node.ts';
+import type { OpenFile } from './open-file.ts';
+import { TextFile } from './text-file.ts';
+
+const DIRECTORY_PERMISSIONS = 0o755;
+const READ_ONLY_PERMISSIONS = 0o444;
+const TUNABLE_PERMISSIONS = 0o644;
+
+/** sysctl/kern/ipc/NAME: the value and a newline; a written integer becomes the value. */
+class SysctlFile extends TextFile {
+  readonly #registry: SysctlRegistry;
+  readonly #variable: SysctlVariable;
+
+  constructor(context: NodeContext, registry: SysctlRegistry, variable: SysctlVariable) {
+    const isTunable = variable.set !== undefined && variable.loader !== true;
+    super(context, isTunable ? TUNABLE_PERMISSIONS : READ_ONLY_PERMISSIONS);
+    this.#registry = registry;
+    this.#variable = variable;
+  }
+
+  protected override read(): string {
+    return `${this.#variable.get()}\n`;
+  }
+
+  protected override write(text: string, file: OpenFile): number {
+    const value = parseInteger(text);
+    if (value === null) return EINVAL;
+    return this.#registry.write(this.#variable.name, value, file.credentials);
+  }
+}
+
+/** sysctl/: a directory for each part of a name before the last. */
+export function sysctlTree(context: NodeContext, registry: SysctlRegistry): Directory {
+  const ownership = { mode: DIRECTORY_PERMISSIONS, uid: 0, gid: 0 };
+  const root = new Directory(context, ownership);
+  for (const variable of registry.all()) {
+    const parts = variable.name.split('.');
+    const last = parts.pop()!;
+    let directory = root;
+    for (const part of parts) {
+      let next = directory.entries.get(part);
+      if (!(next instanceof Directory)) {
+        next = new Directory(context, ownership);
+        directory.add(part, next);
+      }
+      directory = next as Directory;
+    }
+    directory.add(last, new SysctlFile(context, registry, variable));
+  }
+  return root;
+}

@@ -1,0 +1,85 @@
+/** One system call for a driver to make. Descriptors and flags are Linux's. */
+export type DriverCall =
+  | { readonly call: 'open'; readonly path: string; readonly flags: number; readonly mode?: number }
+  | { readonly call: 'close'; readonly fd: number }
+  | { readonly call: 'read'; readonly fd: number; readonly count: number }
+  | { readonly call: 'pread'; readonly fd: number; readonly count: number; readonly offset: number }
+  /** Bytes as one character each, or so many bytes of `pattern`; the cuts make it a writev. */
+  | { readonly call: 'write'; readonly fd: number; readonly text: string }
+  | { readonly call: 'writePattern'; readonly fd: number; readonly count: number }
+  | { readonly call: 'writev'; readonly fd: number; readonly counts: readonly number[] }
+  | { readonly call: 'lseek'; readonly fd: number; readonly offset: number; readonly whence: number }
+  | { readonly call: 'ftruncate'; readonly fd: number; readonly size: number }
+  | { readonly call: 'fchmod'; readonly fd: number; readonly mode: number }
+  | { readonly call: 'fstat'; readonly fd: number }
+  | { readonly call: 'fcntl'; readonly fd: number; readonly command: number; readonly argument: number }
+  /** A byte-range lock of the whole file: F_SETLK with F_WRLCK. */
+  | { readonly call: 'setlk'; readonly fd: number }
+  | { readonly call: 'ioctl'; readonly fd: number; readonly request: number; readonly argument: number }
+  | {
+      readonly call: 'poll';
+      readonly fds: readonly { readonly fd: number; readonly events: number }[];
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly call: 'select';
+      readonly reads: readonly number[];
+      readonly writes: readonly number[];
+      readonly timeoutMs: number;
+    }
+  | { readonly call: 'epollCreate' }
+  | { readonly call: 'epollAdd'; readonly epfd: number; readonly fd: number; readonly events: number }
+  | { readonly call: 'epollWait'; readonly epfd: number; readonly timeoutMs: number }
+  | { readonly call: 'sendfile'; readonly to: number; readonly from: number; readonly count: number }
+  /** Opens for writing, closes, and looks with a non-blocking read on `fd`, so many times; the number of misses. */
+  | { readonly call: 'closeRace'; readonly path: string; readonly fd: number; readonly rounds: number };
+
+export interface DriverResult {
+  /** What the call returned, or a negative errno. */
+  readonly result: number;
+  /** Bytes that were read, one character each. */
+  readonly text?: string;
+  /** poll: revents in order; select: ready descriptors; epoll: pairs of descriptor and events, flat. */
+  readonly events?: number[];
+  /** ioctl: the int afterwards. */
+  readonly value?: number;
+  readonly stat?: {
+    mode: number;
+    size: number;
+    ino: number;
+    nlink: number;
+    mtimeMs: number;
+    atimeMs: number;
+    ctimeMs: number;
+  };
+  /** How long the call took, in milliseconds. */
+  readonly elapsedMs: number;
+}
+
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
+export const O_TRUNC = 0o1000;
+export const O_APPEND = 0o2000;
+export const O_NONBLOCK = 0o4000;
+export const F_GETFL = 3;
+export const F_SETFL = 4;
+
+/** poll and epoll bits of Linux. */
+export const LINUX_POLLIN = 0x1;
+export const LINUX_POLLOUT = 0x4;
+export const LINUX_POLLHUP = 0x10;
+export const LINUX_POLLRDNORM = 0x40;
+export const LINUX_POLLWRNORM = 0x100;
+export const LINUX_POLLRDHUP = 0x2000;
+export const EPOLLET = 0x8000_0000;
+
+/** BSD ioctls as Linux encodes them. */
+export const FIONREAD = 0x8004667f;
+export const FIOASYNC = 0x4004667d;
+export const FIOSETOWN = 0x4004667c;
+export const FIOGETOWN = 0x8004667b;
+export const TIOCSPGRP = 0x40047476;
+export const TIOCGPGRP = 0x80047477;
