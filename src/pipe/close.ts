@@ -24,7 +24,7 @@ export function* pipeClose(end: PipeEnd): Operation<number> {
 
 /** The part of a close that does not wait, for an end on which no operation is in progress. */
 export function closeIdle(end: PipeEnd): void {
-  assert(end.busyCount === 0, 'an idle end has no operation in progress');
+  assert(end.busyCount === 0 && end.chunk === null, 'an idle end has no operation in progress');
   end.endOfFile = true;
   end.notify();
   const [forward, reverse] = end.pair.ends;
@@ -36,7 +36,6 @@ export function closeIdle(end: PipeEnd): void {
     other.channel.wakeup();
     other.notify();
   }
-  end.chunk = null;
   end.ring.free();
   end.presence = Presence.Closing;
   end.klist.clear();
