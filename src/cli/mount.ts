@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import * as libc from '../host/linux/libc.ts';
 import { mountRaw } from '../transports/raw/mount.ts';
 import { CommandFailure, EXIT_FAILURE, report } from './failure.ts';
 import { checkSysctls, resolveMountPoint, type SysctlSetting } from './mount-options.ts';
@@ -19,6 +20,7 @@ export interface MountCommandOptions {
 const READY_DESCRIPTOR_VARIABLE = 'IPCFS_READY_FD';
 const READY_DESCRIPTOR = 3;
 const READY = 'ready\n';
+const STANDARD_ERROR = 2;
 
 /** `ipcfs mount`: serves in this process with -f, otherwise in one of its own that it waits for. */
 export async function mountCommand(directory: string, options: MountCommandOptions): Promise<void> {
@@ -67,10 +69,18 @@ async function serveInBackground(
     await serve(directory, options, settings, () => {
       writeSync(readyDescriptor, READY);
       closeSync(readyDescriptor);
+      if (process.env['DEBUG'] === undefined) forgetStandardError();
     });
   } catch (error) {
     process.exitCode = report(error);
   }
+}
+
+/** The caller stops listening once the mount answers: what is written then must go nowhere, not fail. */
+function forgetStandardError(): void {
+  const nowhere = openSync('/dev/null', 'w');
+  libc.dup2(nowhere, STANDARD_ERROR);
+  closeSync(nowhere);
 }
 
 /** Starts this program again with the same arguments, and returns once its mount answers. */

@@ -10,6 +10,8 @@ export interface SignalOwner {
 /** What the kernel needs from the machine it runs on. */
 export interface Host {
   readonly clock: Clock;
+  /** Memory of the machine, from which budgets take their defaults. */
+  readonly memoryBytes: number;
   /**
    * Makes `id` (a process, or a negated process group) the receiver of SIGIO on behalf of `credentials`.
    * Returns the owner, or a negative errno: ESRCH when there is no such process, EPERM when the caller could not signal it.

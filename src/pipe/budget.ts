@@ -9,8 +9,9 @@ export const BIG_PIPE_SIZE_BYTES = 65536;
 
 const MESSAGE_INTERVAL_MS = 1000;
 
-/** Default of kern.ipc.maxpipekva: what a 32 GiB FreeBSD machine would compute (memory / 64). */
-export const DEFAULT_MAX_PIPE_KVA_BYTES = 512 * 1024 * 1024;
+/** kern.ipc.maxpipekva is a 64th of the machine's memory by default, and at least this (subr_param.c). */
+const SMALLEST_DEFAULT_BYTES = 512 * 1024;
+const MEMORY_SHARE = 64;
 
 /** Rings of each size kept for reuse. Beyond these, freed memory goes to the collector. */
 const SPARE_RINGS_PER_SIZE = 64;
@@ -23,7 +24,7 @@ export class PipeBudget {
   readonly #host: Host;
   readonly #spares = new Map<number, Uint8Array[]>();
   #lastMessageMs = -Infinity;
-  maximumBytes = DEFAULT_MAX_PIPE_KVA_BYTES;
+  maximumBytes: number;
   usedBytes = 0;
   fragmentationRetries = 0;
   allocationFailures = 0;
@@ -31,6 +32,7 @@ export class PipeBudget {
 
   constructor(host: Host) {
     this.#host = host;
+    this.maximumBytes = Math.max(SMALLEST_DEFAULT_BYTES, Math.floor(host.memoryBytes / MEMORY_SHARE));
   }
 
   /** Growing is allowed up to half of the budget (P4, P18, P21). */

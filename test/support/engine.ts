@@ -35,6 +35,7 @@ export class FakeClock implements Clock {
 /** A host that records what the kernel asks of it. Processes 1 to 999 exist; those below 100 belong to others. */
 export class FakeHost implements Host {
   readonly clock = new FakeClock();
+  readonly memoryBytes = 32 * 1024 ** 3;
   readonly logged: string[] = [];
   readonly sigio: number[] = [];
   readonly sigpipe: number[] = [];

@@ -46,6 +46,7 @@ export const umount2 = library.func('int umount2(const char*, int)') as unknown 
   target: string,
   flags: number,
 ) => number;
+export const dup2 = library.func('int dup2(int, int)') as unknown as (from: number, to: number) => number;
 export const kill = library.func('int kill(int, int)') as unknown as (pid: number, signal: number) => number;
 const syscall3 = library.func('long syscall(long, long, long, long)') as unknown as (
   number: number,

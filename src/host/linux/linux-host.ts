@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import type { Clock, Timespec } from '../../kern/clock.ts';
 import type { Credentials } from '../../kern/credentials.ts';
 import { EPERM, ESRCH } from '../../kern/errno.ts';
@@ -40,6 +41,7 @@ interface LinuxSignalOwner extends SignalOwner {
 /** Linux, as the engines need it. */
 export class LinuxHost implements Host {
   readonly clock: Clock = new SystemClock();
+  readonly memoryBytes = totalmem();
 
   signalOwner(id: number, credentials: Credentials): SignalOwner | number {
     if (id < 0) return this.#groupOwner(id, credentials);
