@@ -2,10 +2,11 @@
 # Builds ipcfs and mounts it on DIR (default: ./mnt). Ctrl-C unmounts.
 # Usage: scripts/start.sh [DIR] [OPTION OF ipcfs mount]...
 set -euo pipefail
+directory="$(realpath -m -- "${1:-mnt}")"
+[ $# -eq 0 ] || shift
 cd "$(dirname "$0")/.."
 source scripts/prepare.sh
-directory="${1:-mnt}"
-[ $# -eq 0 ] || shift
-mkdir -p -- "$directory" 2>/dev/null || true
+# What cannot be made is reported by the mount.
+[ -e "$directory" ] || mkdir -p -- "$directory" 2>/dev/null || true
 echo "ipcfs on $directory: try 'ls $directory' in another shell; Ctrl-C unmounts"
 exec node dist/src/cli/main.js mount --foreground "$@" -- "$directory"

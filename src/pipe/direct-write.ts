@@ -51,7 +51,7 @@ export function* directWrite(end: PipeEnd, uio: WriteUio): Operation<number> {
   }
   // The ring is empty by construction. A chunk can be larger than the ring; what does not fit was not written.
   const saved = Math.min(chunk.residual, end.ring.size);
-  end.ring.storeBytes(chunk.bytes.subarray(chunk.position, chunk.position + saved));
+  end.ring.fill(chunk.bytes.subarray(chunk.position, chunk.position + saved));
   chunk.position += saved;
   chunk.residual -= saved;
   uio.giveBack(chunk);

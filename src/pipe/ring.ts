@@ -94,13 +94,10 @@ export class Ring {
     return 0;
   }
 
-  /** Stores bytes that are at hand: the rest of an interrupted direct chunk (P76). */
-  storeBytes(bytes: Uint8Array): void {
-    assert(bytes.length <= this.space, 'a ring is never overfilled');
-    const storage = this.#writable();
-    const firstBytes = Math.min(bytes.length, this.size - this.in);
-    storage.set(bytes.subarray(0, firstBytes), this.in);
-    storage.set(bytes.subarray(firstBytes), 0);
+  /** Stores bytes that are at hand in the empty ring: the rest of an interrupted direct chunk (P76). */
+  fill(bytes: Uint8Array): void {
+    assert(this.count === 0 && bytes.length <= this.size, 'only an empty ring is filled');
+    this.#writable().set(bytes, 0);
     this.#stored(bytes.length);
   }
 
