@@ -79,13 +79,14 @@ export abstract class Node {
   /** Whether attributes change without a request of the host's kernel, so that it must not remember them. */
   readonly isVolatile: boolean = true;
 
-  constructor(context: NodeContext, ownership: Ownership) {
+  /** `times`: those of an object that stamps its own; otherwise the node has some from now on. */
+  constructor(context: NodeContext, ownership: Ownership, times = timestampsAt(context.now())) {
     this.context = context;
     this.inode = context.nextInode();
     this.permissions = ownership.mode & PERMISSION_BITS;
     this.uid = ownership.uid;
     this.gid = ownership.gid;
-    this.times = timestampsAt(context.now());
+    this.times = times;
   }
 
   get mode(): number {

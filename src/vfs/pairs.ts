@@ -26,7 +26,8 @@ export class PairEndNode extends Node {
   #closed = false;
 
   constructor(context: NodeContext, ownership: Ownership, end: PipeEnd) {
-    super(context, ownership);
+    // Reads and writes stamp the end, and stat shows it (P63).
+    super(context, ownership, end.times);
     this.end = end;
   }
 

@@ -1,9 +1,24 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { errnoName } from '../../src/kern/errno.ts';
-import { type DriverCall, type DriverResult, O_RDONLY, O_RDWR, O_WRONLY } from './driver-protocol.ts';
-import { Running, type RunOptions } from './process.ts';
+import {
+  type DriverCall,
+  type DriverResult,
+  F_SETFL,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+} from './driver-protocol.ts';
+import { Running, type RunOptions, until } from './process.ts';
 
 const driverProgram = fileURLToPath(new URL('../../dist/test/support/driver.js', import.meta.url));
+
+/** Linux's numbers of poll, ppoll, select, pselect6, epoll_wait, epoll_pwait and epoll_pwait2. */
+const WAITING_CALLS: Readonly<Record<string, readonly number[]>> = {
+  x64: [7, 271, 23, 270, 232, 281, 441],
+  arm64: [73, 72, 22, 441],
+};
 
 /** A call that has been sent to a driver; `result` is null while it blocks. */
 export class PendingCall {
@@ -99,6 +114,21 @@ export class Driver {
 
   ioctl(fd: number, request: number, argument = 0): Promise<DriverResult> {
     return this.call({ call: 'ioctl', fd, request, argument });
+  }
+
+  async setNonBlocking(fd: number, nonBlocking = true): Promise<void> {
+    const argument = nonBlocking ? O_NONBLOCK : 0;
+    const { result } = await this.call({ call: 'fcntl', fd, command: F_SETFL, argument });
+    if (result < 0) throw new Error(`fcntl failed with ${errnoName(-result)}`);
+  }
+
+  /** Waits for the driver to be inside poll, select or epoll_wait. */
+  async untilPolling(): Promise<void> {
+    const numbers = WAITING_CALLS[process.arch] ?? [];
+    await until(
+      () => numbers.includes(Number.parseInt(readFileSync(`/proc/${this.pid}/syscall`, 'latin1'), 10)),
+      () => 'a driver inside poll',
+    );
   }
 
   /** A signal that ends a blocked call with EINTR or its short count. */

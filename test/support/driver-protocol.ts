@@ -3,15 +3,22 @@ export type DriverCall =
   | { readonly call: 'open'; readonly path: string; readonly flags: number; readonly mode?: number }
   | { readonly call: 'close'; readonly fd: number }
   | { readonly call: 'read'; readonly fd: number; readonly count: number }
+  /** A read whose bytes stay in the driver: `value` is how many differ from the pattern from `offset` on. */
+  | { readonly call: 'readPattern'; readonly fd: number; readonly count: number; readonly offset: number }
   | { readonly call: 'pread'; readonly fd: number; readonly count: number; readonly offset: number }
   /** Bytes as one character each, or so many bytes of `pattern`; the cuts make it a writev. */
   | { readonly call: 'write'; readonly fd: number; readonly text: string }
+  | { readonly call: 'pwrite'; readonly fd: number; readonly text: string; readonly offset: number }
   | { readonly call: 'writePattern'; readonly fd: number; readonly count: number }
   | { readonly call: 'writev'; readonly fd: number; readonly counts: readonly number[] }
   | { readonly call: 'lseek'; readonly fd: number; readonly offset: number; readonly whence: number }
   | { readonly call: 'ftruncate'; readonly fd: number; readonly size: number }
   | { readonly call: 'fchmod'; readonly fd: number; readonly mode: number }
   | { readonly call: 'fstat'; readonly fd: number }
+  | { readonly call: 'stat'; readonly path: string }
+  | { readonly call: 'chmod'; readonly path: string; readonly mode: number }
+  /** What SIGPIPE does to the driver: it ends it, or nothing (as Node has it). */
+  | { readonly call: 'sigpipe'; readonly action: 'default' | 'ignore' }
   | { readonly call: 'fcntl'; readonly fd: number; readonly command: number; readonly argument: number }
   /** A byte-range lock of the whole file: F_SETLK with F_WRLCK. */
   | { readonly call: 'setlk'; readonly fd: number }
@@ -30,6 +37,14 @@ export type DriverCall =
   | { readonly call: 'epollCreate' }
   | { readonly call: 'epollAdd'; readonly epfd: number; readonly fd: number; readonly events: number }
   | { readonly call: 'epollWait'; readonly epfd: number; readonly timeoutMs: number }
+  /** Writes a byte, looks with an epoll_wait that does not wait, and reads it, so many times; the number of misses. */
+  | {
+      readonly call: 'epollRace';
+      readonly epfd: number;
+      readonly reader: number;
+      readonly writer: number;
+      readonly rounds: number;
+    }
   | { readonly call: 'sendfile'; readonly to: number; readonly from: number; readonly count: number }
   /** Opens for writing, closes, and looks with a non-blocking read on `fd`, so many times; the number of misses. */
   | { readonly call: 'closeRace'; readonly path: string; readonly fd: number; readonly rounds: number };
@@ -41,7 +56,7 @@ export interface DriverResult {
   readonly text?: string;
   /** poll: revents in order; select: ready descriptors; epoll: pairs of descriptor and events, flat. */
   readonly events?: number[];
-  /** ioctl: the int afterwards. */
+  /** ioctl: the int afterwards; readPattern: wrong bytes. */
   readonly value?: number;
   readonly stat?: {
     mode: number;

@@ -2,7 +2,7 @@
  * A process that makes one system call after the other, as lines on its standard input say: C-level cases without a compiler.
  * Calls may block; the test then goes on with other drivers.
  */
-import { fstatSync, readSync, writeSync } from 'node:fs';
+import { fstatSync, readSync, type Stats, statSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
 import type { DriverCall, DriverResult } from './driver-protocol.ts';
 
@@ -15,10 +15,13 @@ const close = define('int close(int)');
 const read = define('int read(int, void*, size_t)');
 const pread = define('int pread(int, void*, size_t, long)');
 const write = define('int write(int, void*, size_t)');
+const pwrite = define('int pwrite(int, void*, size_t, long)');
 const writev = define('int writev(int, void*, int)');
 const lseek = define('long lseek(int, long, int)');
 const ftruncate = define('int ftruncate(int, long)');
 const fchmod = define('int fchmod(int, unsigned int)');
+const chmod = define('int chmod(const char*, unsigned int)');
+const signal = define('long signal(int, long)');
 const fcntl = define('int fcntl(int, int, long)');
 const fcntlLock = define('int fcntl(int, int, void*)');
 const ioctl = define('int ioctl(int, unsigned long, void*)');
@@ -29,14 +32,40 @@ const epollControl = define('int epoll_ctl(int, int, int, void*)');
 const epollWait = define('int epoll_wait(int, void*, int, int)');
 const sendfile = define('int sendfile(int, int, void*, size_t)');
 
+const PAGE_BYTES = 4096;
 const EPOLL_CTL_ADD = 1;
+const SIGPIPE = 13;
+const SIG_DFL = 0;
+const SIG_IGN = 1;
 const F_SETLK = 6;
 const F_WRLCK = 1;
 const FD_SET_BYTES = 128;
 const MAX_EPOLL_EVENTS = 16;
 
+function patternAt(index: number): number {
+  return (index * 7 + (index >> 8) * 13) & 0xff;
+}
+
+/** Memory that starts at a page: only then does a request hold a whole MiB of a long read or write. */
+function pages(count: number): Uint8Array {
+  const memory = new Uint8Array(count + PAGE_BYTES);
+  const start = -Number(koffi.address(memory) % BigInt(PAGE_BYTES)) + PAGE_BYTES;
+  return memory.subarray(start, start + count);
+}
+
 export function patternBytes(count: number): Uint8Array {
-  return Uint8Array.from({ length: count }, (_, index) => (index * 7 + (index >> 8) * 13) & 0xff);
+  const bytes = pages(count);
+  for (let index = 0; index < count; index++) bytes[index] = patternAt(index);
+  return bytes;
+}
+
+/** How many bytes are not those of the pattern from `offset` on. */
+function countWrong(bytes: Uint8Array, offset: number): number {
+  let wrong = 0;
+  for (let index = 0; index < bytes.length; index++) {
+    if (bytes[index] !== patternAt(offset + index)) wrong++;
+  }
+  return wrong;
 }
 
 function textOf(bytes: Uint8Array): string {
@@ -66,6 +95,10 @@ function readInto(count: number, call: (buffer: Uint8Array) => number): Outcome 
   return { result, text: textOf(buffer.subarray(0, Math.max(result, 0))) };
 }
 
+function statOutcome({ mode, size, ino, nlink, mtimeMs, atimeMs, ctimeMs }: Stats): Outcome {
+  return { result: 0, stat: { mode, size, ino, nlink, mtimeMs, atimeMs, ctimeMs } };
+}
+
 function perform(request: DriverCall): Outcome {
   switch (request.call) {
     case 'open':
@@ -74,11 +107,20 @@ function perform(request: DriverCall): Outcome {
       return outcome(close(request.fd));
     case 'read':
       return readInto(request.count, (buffer) => read(request.fd, buffer, request.count));
+    case 'readPattern': {
+      const buffer = pages(request.count);
+      const { result } = outcome(read(request.fd, buffer, request.count));
+      return { result, value: countWrong(buffer.subarray(0, Math.max(result, 0)), request.offset) };
+    }
     case 'pread':
       return readInto(request.count, (buffer) => pread(request.fd, buffer, request.count, request.offset));
     case 'write': {
       const bytes = Buffer.from(request.text, 'latin1');
       return outcome(write(request.fd, bytes, bytes.length));
+    }
+    case 'pwrite': {
+      const bytes = Buffer.from(request.text, 'latin1');
+      return outcome(pwrite(request.fd, bytes, bytes.length, request.offset));
     }
     case 'writePattern':
       return outcome(write(request.fd, patternBytes(request.count), request.count));
@@ -93,10 +135,15 @@ function perform(request: DriverCall): Outcome {
       return outcome(ftruncate(request.fd, request.size));
     case 'fchmod':
       return outcome(fchmod(request.fd, request.mode));
-    case 'fstat': {
-      const { mode, size, ino, nlink, mtimeMs, atimeMs, ctimeMs } = fstatSync(request.fd);
-      return { result: 0, stat: { mode, size, ino, nlink, mtimeMs, atimeMs, ctimeMs } };
-    }
+    case 'fstat':
+      return statOutcome(fstatSync(request.fd));
+    case 'stat':
+      return statOutcome(statSync(request.path));
+    case 'chmod':
+      return outcome(chmod(request.path, request.mode));
+    case 'sigpipe':
+      signal(SIGPIPE, request.action === 'default' ? SIG_DFL : SIG_IGN);
+      return { result: 0 };
     case 'fcntl':
       return outcome(fcntl(request.fd, request.command, request.argument));
     case 'setlk': {
@@ -154,9 +201,24 @@ function perform(request: DriverCall): Outcome {
     }
     case 'sendfile':
       return outcome(sendfile(request.to, request.from, null, request.count));
+    case 'epollRace':
+      return epollRace(request.epfd, request.reader, request.writer, request.rounds);
     case 'closeRace':
       return closeRace(request.path, request.fd, request.rounds);
   }
+}
+
+function epollRace(epfd: number, reader: number, writer: number, rounds: number): Outcome {
+  const set = new DataView(new ArrayBuffer(16 * MAX_EPOLL_EVENTS));
+  const byte = new Uint8Array(1);
+  let misses = 0;
+  for (let round = 0; round < rounds; round++) {
+    const written = outcome(write(writer, byte, 1));
+    if (written.result !== 1) return written;
+    if (epollWait(epfd, set, MAX_EPOLL_EVENTS, 0) !== 1) misses++;
+    if (read(reader, byte, 1) !== 1) misses++;
+  }
+  return { result: misses };
 }
 
 function closeRace(path: string, fd: number, rounds: number): Outcome {

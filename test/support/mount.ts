@@ -92,6 +92,12 @@ export class TestMount {
     return driver;
   }
 
+  /** Makes a named pipe; its path. */
+  async fifo(name: string): Promise<string> {
+    await this.output(`mkfifo pipes/${name}`);
+    return `pipes/${name}`;
+  }
+
   /** The rows of info/NAME. */
   async table(name: string): Promise<Row[]> {
     return JSON.parse(await this.output(`cat info/${name}.json`)) as Row[];
@@ -106,6 +112,16 @@ export class TestMount {
 
   async sysctl(name: string): Promise<number> {
     return Number(await this.output(`cat sysctl/${name.replaceAll('.', '/')}`));
+  }
+
+  async setSysctl(name: string, value: number): Promise<void> {
+    await this.output(`echo ${value} > sysctl/${name.replaceAll('.', '/')}`);
+  }
+
+  /** How many calls wait on `object` for `wait` at this moment. */
+  async blockedCount(object: string, wait: string): Promise<number> {
+    const waits = await this.table('waits');
+    return waits.filter((row) => row['object'] === object && row['wait'] === wait).length;
   }
 
   /** Waits for `count` blocked calls on `object` that wait for `wait` (`piperd`). */

@@ -16,6 +16,7 @@ import { Request } from './protocol/request.ts';
 const log = createDebug('ipcfs:session');
 
 const REPLY_CAPACITY_BYTES = 128 * 1024;
+const NOTICE_CAPACITY_BYTES = 8;
 /** A sleeping write of up to this many bytes is copied out of the receive buffer; a longer one keeps the buffer. */
 const DETACH_LIMIT_BYTES = 64 * 1024;
 
@@ -34,6 +35,8 @@ export class Session {
   readonly device: Device;
   readonly nodes: NodeTable;
   readonly reply = new Reply(REPLY_CAPACITY_BYTES);
+  /** For notifications, which go out while an answer lies in `reply`. */
+  readonly #notice = new Reply(NOTICE_CAPACITY_BYTES);
   readonly buffers = new BufferPool();
   /** Set by INIT. */
   negotiated: Negotiated | null = null;
@@ -42,7 +45,7 @@ export class Session {
   readonly #inFlight = new Map<number, InFlight>();
   /** A thread for the next operation: used again and again as long as operations end without sleeping. */
   #spare = new InFlight();
-  /** Poll handles to notify at the end of this turn, each once. */
+  /** Poll handles to notify before the next answer, or at the end of this turn. */
   readonly #notifications = new Set<number>();
 
   constructor(fileSystem: FileSystem, device: Device) {
@@ -81,9 +84,7 @@ export class Session {
   /** Runs what has become runnable and sends the notifications that came of it. */
   settle(): void {
     this.fileSystem.kernel.scheduler.run();
-    if (this.#notifications.size === 0) return;
-    for (const kh of this.#notifications) this.device.send(this.reply, this.reply.notifyPoll(kh));
-    this.#notifications.clear();
+    this.#sendNotifications();
   }
 
   /** A thread to run a request's operation on; the handler fills it in and passes it to `start`. */
@@ -130,13 +131,24 @@ export class Session {
     this.settle();
   }
 
-  /** Tells the kernel, at the end of this turn, that whoever polls `kh` should look again. */
+  /** Tells the kernel, before the call that causes it is answered, that whoever polls `kh` should look again. */
   notifyPoll(kh: number): void {
     this.#notifications.add(kh);
   }
 
+  /**
+   * Sends what `notifyPoll` has collected. A caller whose write has returned must find it in its next epoll_wait, which asks
+   * only about files that it was told of.
+   */
+  #sendNotifications(): void {
+    if (this.#notifications.size === 0) return;
+    for (const kh of this.#notifications) this.device.send(this.#notice, this.#notice.notifyPoll(kh));
+    this.#notifications.clear();
+  }
+
   /** Sends an answer: a negative errno, or the length of the payload that lies in `reply`. */
   #answer(unique: number, result: number): boolean {
+    this.#sendNotifications();
     const { reply } = this;
     const length = result < 0 ? reply.header(unique, result, 0) : reply.header(unique, 0, result);
     return this.device.send(reply, length);
@@ -155,6 +167,7 @@ export class Session {
         // A later part of one read(2) that finds nothing ends that read with what it has (P33).
         const count = thread.isContinuation && result === -EAGAIN ? 0 : result;
         if (count > 0) {
+          this.#sendNotifications();
           reply.header(thread.unique, 0, count);
           device.sendGathered(reply, thread.gather);
         } else {
