@@ -53,7 +53,7 @@ export class Fifo {
    * non-blocking or for both directions. 0, or -EINVAL (neither direction), -ENOMEM, -ENXIO, -EINTR; then it is not counted.
    */
   *open(file: File): Operation<number> {
-    const error = this.#enter(file);
+    const error = this.#enter(file, true);
     if (error !== 0 || file.nonBlocking) return error;
     if (file.readable && this.writers === 0) {
       const opens = this.#writerOpens;
@@ -77,11 +77,12 @@ export class Fifo {
   }
 
   /**
-   * The open that creates the pipe's name. It never sleeps: the host holds the directory's lock meanwhile. A blocking writer
-   * meets its reader at its first write instead, so that nothing it writes is lost at its close.
+   * The open that makes the pipe's name. It never sleeps, and no reader is needed yet, whatever the flags: the host holds the
+   * directory's lock meanwhile. A blocking writer meets its reader at its first write instead, so that nothing that it
+   * writes is lost at its close.
    */
   openCreated(file: File): number {
-    const error = this.#enter(file);
+    const error = this.#enter(file, false);
     if (error === 0 && file.writable && !file.nonBlocking && this.readers === 0) {
       file.pipeMeeting = this.#readerOpens;
     }
@@ -105,8 +106,11 @@ export class Fifo {
     return yield* pipeWrite(file, uio, credentials);
   }
 
-  /** Counts an opener, makes the pair for the first one, and wakes the openers of the other side. */
-  #enter(file: File): number {
+  /**
+   * Counts an opener, makes the pair for the first one, and wakes the openers of the other side. `needsReader`: whether a
+   * non-blocking writer is refused as long as nobody reads (P123).
+   */
+  #enter(file: File, needsReader: boolean): number {
     if (!file.readable && !file.writable) return -EINVAL;
     if (this.#pair === null) {
       this.#pair = PipePair.create(this.#subsystem, file.credentials, this);
@@ -120,7 +124,7 @@ export class Fifo {
       file.pipeGeneration = end.writerGeneration - this.writers;
     }
     if (file.writable) {
-      if (file.nonBlocking && this.readers === 0) {
+      if (needsReader && file.nonBlocking && this.readers === 0) {
         this.#destroyIfUnused();
         return -ENXIO;
       }
