@@ -114,7 +114,9 @@ export class Directory extends Node {
     this.detach(name);
     node.linkCount -= node instanceof Directory ? 2 : 1;
     node.times.changed = this.context.now();
-    if (node.names.length === 0) node.removed();
+    if (node.names.length > 0) return;
+    this.context.inodeRemoved();
+    node.removed();
   }
 
   /** Takes a name away to give the node another: its link count stays. */

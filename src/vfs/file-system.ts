@@ -15,6 +15,8 @@ const STICKY_SHARED = 0o1777;
 const FIXED = 0o755;
 const READ_ONLY = 0o555;
 const MAX_OPEN_FILES = 1_000_000;
+/** What statfs shows as the number of files there can be: as good as no limit. */
+const MAX_FILES = 2 ** 32 - 1;
 
 export interface RenameOptions {
   /** Fail with EEXIST rather than replace (RENAME_NOREPLACE). */
@@ -74,13 +76,20 @@ export class FileSystem {
   }
 
   /** What statfs shows: pipe memory as blocks. */
-  statistics(): { blockSizeBytes: number; blocks: number; freeBlocks: number; files: number } {
+  statistics(): {
+    blockSizeBytes: number;
+    blocks: number;
+    freeBlocks: number;
+    files: number;
+    freeFiles: number;
+  } {
     const { maximumBytes, usedBytes } = this.pipes.budget;
     return {
       blockSizeBytes: PAGE_SIZE_BYTES,
       blocks: Math.floor(maximumBytes / PAGE_SIZE_BYTES),
       freeBlocks: Math.floor((maximumBytes - usedBytes) / PAGE_SIZE_BYTES),
-      files: this.context.liveInodes,
+      files: MAX_FILES,
+      freeFiles: MAX_FILES - this.context.liveInodes,
     };
   }
 

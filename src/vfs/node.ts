@@ -39,17 +39,22 @@ export interface AttributeChange {
 export class NodeContext {
   readonly kernel: Kernel;
   #lastInode = 0;
+  /** Nodes that have a name. */
+  liveInodes = 0;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
   }
 
-  get liveInodes(): number {
-    return this.#lastInode;
+  /** A number for a new node; none is given twice. */
+  nextInode(): number {
+    this.liveInodes++;
+    return ++this.#lastInode;
   }
 
-  nextInode(): number {
-    return ++this.#lastInode;
+  /** A node has lost its last name. */
+  inodeRemoved(): void {
+    this.liveInodes--;
   }
 
   now(): Timespec {
