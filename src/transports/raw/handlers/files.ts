@@ -1,4 +1,4 @@
-import { EBADF, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
+import { EBADF, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENXIO } from '../../../kern/errno.ts';
 import { FNONBLOCK, FREAD, FWRITE } from '../../../kern/file.ts';
 import {
   POLLERR,
@@ -99,7 +99,8 @@ export function create(session: Session, request: Request): number {
   const error = typeof file === 'number' ? file : node.openCreated(file);
   if (typeof file === 'number' || error < 0) {
     if (typeof file !== 'number') session.fileSystem.openFiles.drop(file);
-    if (existing === undefined) directory.unlink(name);
+    // A writer that does not wait is told that nobody reads, as of any FIFO; but touch(1) opens like that to make a name.
+    if (existing === undefined && error !== -ENXIO) directory.unlink(name);
     return error;
   }
   session.reply.entryOut(session.nodes.show(node), node, node.type);
