@@ -48,8 +48,15 @@ function device(): Finding {
     return { what, isFine: false, isNeeded: true, detail: deviceFailure(2).message };
   }
   if (process.getuid!() !== 0) {
-    // The helper opens it for users.
-    return { what, isFine: true, isNeeded: true, detail: 'there' };
+    // The helper opens it with the rights of its user.
+    return isAccessible(FUSE_DEVICE)
+      ? { what, isFine: true, isNeeded: true, detail: 'there, and you may open it' }
+      : {
+          what,
+          isFine: false,
+          isNeeded: true,
+          detail: `you may not open it: 'chmod 666 ${FUSE_DEVICE}' as root lets every user mount`,
+        };
   }
   const descriptor = libc.open(FUSE_DEVICE, libc.O_RDWR | libc.O_CLOEXEC);
   if (descriptor < 0) {
@@ -118,6 +125,15 @@ function rights(): Finding[] {
         : "put the line 'user_allow_other' into /etc/fuse.conf if users shall let each other in",
     },
   ];
+}
+
+function isAccessible(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function findProgram(name: string): string | null {
