@@ -48,8 +48,15 @@ function device(): Finding {
     return { what, isFine: false, isNeeded: true, detail: deviceFailure(2).message };
   }
   if (process.getuid!() !== 0) {
-    // The helper opens it for users.
-    return { what, isFine: true, isNeeded: true, detail: 'there' };
+    // The helper opens it with the rights of its user.
+    return isAccessible(FUSE_DEVICE)
+      ? { what, isFine: true, isNeeded: true, detail: 'there, and you may open it' }
+      : {
+          what,
+          isFine: false,
+          isNeeded: true,
+          detail: `you may not open it: 'chmod 666 ${FUSE_DEVICE}' as root lets every user mount`,
+        };
   }
   const descriptor = libc.open(FUSE_DEVICE, libc.O_RDWR | libc.O_CLOEXEC);
   if (descriptor < 0) {
@@ -59,29 +66,53 @@ function device(): Finding {
   return { what, isFine: true, isNeeded: true, detail: 'there, and you may open it' };
 }
 
-function rights(): Finding[] {
+const CAP_SYS_ADMIN = 21;
+
+/** Whether this process has the capability, in one of the sets of /proc/self/status: CapEff now, CapBnd after a set-user-id exec. */
+function hasCapability(set: 'CapEff' | 'CapBnd', capability: number): boolean {
+  const digits = new RegExp(`^${set}:\\s*([0-9a-f]+)$`, 'm').exec(readOptional('/proc/self/status'))?.[1];
+  // A system that does not say has no such restriction.
+  return digits === undefined || ((BigInt(`0x${digits}`) >> BigInt(capability)) & 1n) === 1n;
+}
+
+/** Whether and how this process may mount: by itself as root, or through the helper, which needs to become root. */
+function rightToMount(helper: string | null): Finding {
   const isRoot = process.getuid!() === 0;
+  const found = (isFine: boolean, detail: string): Finding => ({
+    what: 'right to mount',
+    isFine,
+    isNeeded: true,
+    detail,
+  });
+  if (isRoot && hasCapability('CapEff', CAP_SYS_ADMIN)) return found(true, 'you are root');
+  if (!hasCapability('CapBnd', CAP_SYS_ADMIN)) {
+    return found(false, 'CAP_SYS_ADMIN was taken away here: start the container with --cap-add SYS_ADMIN');
+  }
+  if (helper === null) {
+    return found(false, "run as root, or install fusermount3 ('apt-get install fuse3')");
+  }
+  return isSetUserId(helper)
+    ? found(true, `through ${helper}`)
+    : found(false, `${helper} is not set-user-id root: 'chmod u+s ${helper}' as root`);
+}
+
+function isSetUserId(program: string): boolean {
+  return (statSync(program).mode & SET_USER_ID) !== 0;
+}
+
+function rights(): Finding[] {
   const helper = findProgram('fusermount3');
   const allowOther = readOptional('/etc/fuse.conf').split('\n').includes('user_allow_other');
   return [
-    {
-      what: 'right to mount',
-      isFine: isRoot || helper !== null,
-      isNeeded: true,
-      detail: isRoot
-        ? 'you are root'
-        : helper !== null
-          ? `through ${helper}`
-          : "run as root, or install fusermount3 ('apt-get install fuse3')",
-    },
+    rightToMount(helper),
     {
       what: 'mounts by users',
-      isFine: helper !== null && (statSync(helper).mode & SET_USER_ID) !== 0,
+      isFine: helper !== null && isSetUserId(helper),
       isNeeded: false,
       detail:
         helper === null
           ? "fusermount3 is not installed: 'apt-get install fuse3' lets users other than root mount"
-          : (statSync(helper).mode & SET_USER_ID) !== 0
+          : isSetUserId(helper)
             ? `${helper} is set-user-id root`
             : `${helper} is not set-user-id root: 'chmod u+s ${helper}' as root`,
     },
@@ -94,6 +125,15 @@ function rights(): Finding[] {
         : "put the line 'user_allow_other' into /etc/fuse.conf if users shall let each other in",
     },
   ];
+}
+
+function isAccessible(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function findProgram(name: string): string | null {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { doctor } from './doctor.ts';
 import { EXIT_USAGE, report, UsageFailure } from './failure.ts';
 import { mountCommand, type MountCommandOptions } from './mount.ts';
@@ -42,11 +42,10 @@ function program(): Command {
     .argument('<DIR>', 'an existing directory')
     .option('-f, --foreground', 'stay, and unmount on SIGINT and SIGTERM', false)
     .option('--allow-other', 'let other users in (always so when root mounts)', false)
-    .option(
-      '--spin <MICROSECONDS>',
-      'how long to look for the next request before sleeping',
-      argument(parseSpin),
-      DEFAULT_SPIN_MS,
+    .addOption(
+      new Option('--spin <MICROSECONDS>', 'how long to look for the next request before sleeping')
+        .argParser(argument(parseSpin))
+        .default(DEFAULT_SPIN_MS, String(DEFAULT_SPIN_MS * 1000)),
     )
     .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', argument(parsePipeBuf))
     .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])

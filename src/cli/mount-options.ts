@@ -79,6 +79,8 @@ function rangeOf(sysctls: SysctlRegistry, name: string): string {
 
 /** The mount point as an absolute path without links. */
 export function resolveMountPoint(directory: string): string {
+  // Node would take it for the working directory; a script whose variable is not set does not mean that.
+  if (directory === '') throw new UsageFailure('DIR is empty: name the directory to mount on');
   try {
     // A mount that is there already is not touched: it may be dead, or hang.
     const path = resolveWithoutTouching(directory);
@@ -93,7 +95,11 @@ export function resolveMountPoint(directory: string): string {
     if (code === 'EACCES') {
       throw new CommandFailure(`you may not enter ${directory}: choose a directory of yours`);
     }
-    if (code !== 'ENOTDIR') throw error;
+    if (code !== 'ENOTDIR') {
+      throw new CommandFailure(
+        `'${directory}' cannot be used (${code ?? 'unknown error'}): choose another directory`,
+      );
+    }
   }
   throw new CommandFailure(`${directory} is not a directory: mount on a directory`);
 }

@@ -41,6 +41,16 @@ async function serve(
   onReady: () => void,
 ): Promise<void> {
   process.title = 'ipcfs';
+  // A signal that comes before the mount answers must not leave a dead mount behind.
+  let isUnwanted = false;
+  let stop = (): void => {
+    isUnwanted = true;
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      stop();
+    });
+  }
   const mounted = await mountRaw({
     directory,
     allowOther: options.allowOther || process.getuid!() === 0,
@@ -48,12 +58,11 @@ async function serve(
     spinMs: options.spin,
     sysctls: settings,
   });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      mounted.stop();
-    });
-  }
-  onReady();
+  stop = () => {
+    mounted.stop();
+  };
+  if (isUnwanted) stop();
+  else onReady();
   await mounted.ended;
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { mountAt } from '../host/linux/mount-table.ts';
 import { FILE_SYSTEM_TYPE, unmount } from '../transports/raw/fuse-mount.ts';
-import { CommandFailure } from './failure.ts';
+import { CommandFailure, UsageFailure } from './failure.ts';
 import { resolveWithoutTouching } from './mount-options.ts';
 
 const ASK_TIMEOUT_MS = 1000;
@@ -26,6 +26,7 @@ export async function umountCommand(directory: string): Promise<void> {
 }
 
 function mountPointPath(directory: string): string {
+  if (directory === '') throw new UsageFailure('DIR is empty: name the mount point');
   try {
     const path = resolveWithoutTouching(directory);
     return mountAt(path)?.type === FILE_SYSTEM_TYPE ? path : realpathSync(directory);

@@ -77,12 +77,12 @@ export class Fifo {
   }
 
   /**
-   * The open that makes the pipe's name. It never sleeps, and no reader is needed yet, whatever the flags: the host holds the
-   * directory's lock meanwhile. A blocking writer meets its reader at its first write instead, so that nothing that it
-   * writes is lost at its close.
+   * An open that must not sleep, as the host holds the directory's lock meanwhile: the one that makes the pipe's name, or one that
+   * meant to. The maker needs no reader yet, whatever the flags. A blocking writer meets its reader at its first write instead, so
+   * that nothing that it writes is lost at its close.
    */
-  openCreated(file: File): number {
-    const error = this.#enter(file, false);
+  openAtOnce(file: File, isMaker: boolean): number {
+    const error = this.#enter(file, !isMaker);
     if (error === 0 && file.writable && !file.nonBlocking && this.readers === 0) {
       file.pipeMeeting = this.#readerOpens;
     }
@@ -96,7 +96,7 @@ export class Fifo {
     this.#destroyIfUnused();
   }
 
-  /** The first write after `openCreated`: waits for a reader to have opened since (P126). */
+  /** The first write after `openAtOnce`: waits for a reader to have opened since (P126). */
   *meetThenWrite(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
     while (this.#readerOpens === file.pipeMeeting && !file.nonBlocking) {
       const woken = yield* sleep(this.#writerOpeners, writerOpenSleep);

@@ -4,6 +4,11 @@ import { type Name, Node, type NodeContext, type Ownership, S_IFDIR, S_ISGID } f
 
 const NAME_MAX_BYTES = 255;
 
+/** Whether a name has a length that a name may have: 0 or a positive errno. The host's own limit is longer. */
+export function checkNameLength(name: Name): number {
+  return name.length > NAME_MAX_BYTES ? ENAMETOOLONG : 0;
+}
+
 /** One line of a directory, as readdir shows it. */
 export interface DirectoryEntry {
   readonly name: Name;
@@ -34,7 +39,7 @@ export class Directory extends Node {
   }
 
   lookup(name: Name): Node | number {
-    return this.entries.get(name) ?? -ENOENT;
+    return this.entries.get(name) ?? -(checkNameLength(name) || ENOENT);
   }
 
   /** What readdir shows, with `.` and `..`, as it is now. */
@@ -88,7 +93,8 @@ export class Directory extends Node {
 
   /** Whether a new name may be made: 0 or a positive errno. */
   protected checkNewName(name: Name): number {
-    if (name.length > NAME_MAX_BYTES) return ENAMETOOLONG;
+    const error = checkNameLength(name);
+    if (error !== 0) return error;
     // A removed directory that is still some process's working directory takes no names.
     if (this.linkCount === 0) return ENOENT;
     return this.entries.has(name) ? EEXIST : 0;
@@ -114,7 +120,9 @@ export class Directory extends Node {
     this.detach(name);
     node.linkCount -= node instanceof Directory ? 2 : 1;
     node.times.changed = this.context.now();
-    if (node.names.length === 0) node.removed();
+    if (node.names.length > 0) return;
+    this.context.inodeRemoved();
+    node.removed();
   }
 
   /** Takes a name away to give the node another: its link count stays. */

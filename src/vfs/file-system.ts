@@ -1,8 +1,8 @@
-import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV } from '../kern/errno.ts';
+import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import { PAGE_SIZE_BYTES } from '../pipe/budget.ts';
 import { PipeSubsystem } from '../pipe/subsystem.ts';
-import { Directory } from './directory.ts';
+import { checkNameLength, Directory } from './directory.ts';
 import { type BlockedCall, handlesTable, pipesTable, waitsTable } from './info.ts';
 import { type Name, type Node, NodeContext } from './node.ts';
 import { OpenFileTable } from './open-file.ts';
@@ -15,6 +15,8 @@ const STICKY_SHARED = 0o1777;
 const FIXED = 0o755;
 const READ_ONLY = 0o555;
 const MAX_OPEN_FILES = 1_000_000;
+/** What statfs shows as the number of files there can be: as good as no limit. */
+const MAX_FILES = 2 ** 32 - 1;
 
 export interface RenameOptions {
   /** Fail with EEXIST rather than replace (RENAME_NOREPLACE). */
@@ -74,13 +76,20 @@ export class FileSystem {
   }
 
   /** What statfs shows: pipe memory as blocks. */
-  statistics(): { blockSizeBytes: number; blocks: number; freeBlocks: number; files: number } {
+  statistics(): {
+    blockSizeBytes: number;
+    blocks: number;
+    freeBlocks: number;
+    files: number;
+    freeFiles: number;
+  } {
     const { maximumBytes, usedBytes } = this.pipes.budget;
     return {
       blockSizeBytes: PAGE_SIZE_BYTES,
       blocks: Math.floor(maximumBytes / PAGE_SIZE_BYTES),
       freeBlocks: Math.floor((maximumBytes - usedBytes) / PAGE_SIZE_BYTES),
-      files: this.context.liveInodes,
+      files: MAX_FILES,
+      freeFiles: MAX_FILES - this.context.liveInodes,
     };
   }
 
@@ -96,7 +105,8 @@ export class FileSystem {
   rename(from: Directory, oldName: Name, to: Directory, newName: Name, options: RenameOptions): number {
     const node = from.entries.get(oldName);
     if (node === undefined) return -ENOENT;
-    if (from.domain === null || from.domain !== to.domain) return -EXDEV;
+    const crossing = checkMove(from, to) || checkNameLength(newName);
+    if (crossing !== 0) return -crossing;
     if (to.linkCount === 0) return -ENOENT;
     if (node instanceof Directory && isWithin(to, node)) return -EINVAL;
     const target = to.entries.get(newName);
@@ -119,7 +129,8 @@ export class FileSystem {
     const one = from.entries.get(oldName);
     const other = to.entries.get(newName);
     if (one === undefined || other === undefined) return -ENOENT;
-    if (from.domain === null || from.domain !== to.domain) return -EXDEV;
+    const crossing = checkMove(from, to);
+    if (crossing !== 0) return -crossing;
     if (one instanceof Directory && isWithin(to, one)) return -EINVAL;
     if (other instanceof Directory && isWithin(from, other)) return -EINVAL;
     if (one === other) return 0;
@@ -136,6 +147,15 @@ function isWithin(directory: Directory, ancestor: Directory): boolean {
     if (at === ancestor) return true;
     if (at.parent === at) return false;
   }
+}
+
+/**
+ * Whether names can be moved between two directories: 0, EXDEV between trees, or EPERM where names are fixed. mv(1) answers EXDEV
+ * by copying, which would read from pipes that it cannot move.
+ */
+function checkMove(from: Directory, to: Directory): number {
+  if (from.domain === null || to.domain === null) return EPERM;
+  return from.domain === to.domain ? 0 : EXDEV;
 }
 
 /** Whether `node` may take the place of `target`: 0 or a positive errno. */

@@ -72,10 +72,15 @@ function pairEndRow(node: PairEndNode, peer: PairEndNode): Cell[] {
   ];
 }
 
+/** Every node below `directory` that is none itself, each directory's in turn. */
 function* walk(directory: Directory): Iterable<Node> {
-  for (const node of directory.entries.values()) {
-    if (node instanceof Directory) yield* walk(node);
-    else yield node;
+  // With a stack of its own: users may nest directories more deeply than calls can be nested.
+  const stack = [directory.entries.values()];
+  while (stack.length > 0) {
+    const next = stack.at(-1)!.next();
+    if (next.done === true) stack.pop();
+    else if (next.value instanceof Directory) stack.push(next.value.entries.values());
+    else yield next.value;
   }
 }
 

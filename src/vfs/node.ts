@@ -39,17 +39,22 @@ export interface AttributeChange {
 export class NodeContext {
   readonly kernel: Kernel;
   #lastInode = 0;
+  /** Nodes that have a name. */
+  liveInodes = 0;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
   }
 
-  get liveInodes(): number {
-    return this.#lastInode;
+  /** A number for a new node; none is given twice. */
+  nextInode(): number {
+    this.liveInodes++;
+    return ++this.#lastInode;
   }
 
-  nextInode(): number {
-    return ++this.#lastInode;
+  /** A node has lost its last name. */
+  inodeRemoved(): void {
+    this.liveInodes--;
   }
 
   now(): Timespec {
@@ -97,12 +102,14 @@ export abstract class Node {
     return 0;
   }
 
-  /** The path from the mount's root without a leading slash; for a node whose names are gone, its last one. */
+  /** The path from the mount's root without a leading slash; `(removed)` for a node whose names are gone. */
   get path(): string {
-    const first = this.names[0];
-    if (first === undefined) return '(removed)';
-    const parent = first.directory.path;
-    return parent === '' ? first.name : `${parent}/${first.name}`;
+    // In a loop: users may nest directories more deeply than calls can be nested.
+    const parts: Name[] = [];
+    let at = this.names[0];
+    if (at === undefined) return '(removed)';
+    for (; at !== undefined; at = at.directory.names[0]) parts.push(at.name);
+    return parts.reverse().join('/');
   }
 
   /** open(2): gives `file` its operations. 0 or a negative errno. */

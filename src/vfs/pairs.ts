@@ -89,6 +89,7 @@ export class PairDirectory extends Directory {
 
   override removed(): void {
     for (const { end } of this.#ends) {
+      this.context.inodeRemoved();
       if (end.presence === Presence.Active) closeIdle(end);
     }
   }

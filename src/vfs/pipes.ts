@@ -40,10 +40,10 @@ export class PipeNode extends Node {
     return this.fifo.open(file);
   }
 
-  /** The open that made the name: never sleeps. */
-  openCreated(file: OpenFile): number {
+  /** An open with O_CREAT, which never sleeps; `isMaker` when it made the name. 0 or a negative errno. */
+  openAtOnce(file: OpenFile, isMaker: boolean): number {
     file.isStream = true;
-    return this.fifo.openCreated(file);
+    return this.fifo.openAtOnce(file, isMaker);
   }
 
   protected override checkAttributes(_change: AttributeChange): number {

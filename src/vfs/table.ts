@@ -50,7 +50,9 @@ export function formatTable(table: Table): string {
     });
     lines.push(row.map(escapeCell));
   }
-  const widths = table.columns.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
+  const widths = table.columns.map((_, column) =>
+    lines.reduce((width, line) => Math.max(width, line[column]!.length), 0),
+  );
   const last = table.columns.length - 1;
   let text = '';
   for (const line of lines) {

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 
 import { EAGAIN, EINTR, EINVAL, ENOMEM, ENXIO, EPIPE } from '../../src/kern/errno.ts';
-import { type File, FNONBLOCK } from '../../src/kern/file.ts';
+import { File, FNONBLOCK, FWRITE } from '../../src/kern/file.ts';
 import { POLLIN, POLLOUT, Poller } from '../../src/kern/poll.ts';
+import { anonymousPipeOps } from '../../src/pipe/anonymous.ts';
 import { type PipeEnd, Presence } from '../../src/pipe/end.ts';
 import type { Fifo } from '../../src/pipe/fifo.ts';
-import { bytesOf, endOf, World } from '../support/engine.ts';
+import { bytesOf, endOf, user, World } from '../support/engine.ts';
 import { visit } from '../support/fifo.ts';
 
 function counts(fifo: Fifo): [number, number] {
@@ -345,4 +346,15 @@ test('a blocking reader that created the name waits in read instead of in open',
   expect(read.waitMessage).toBe('piperd');
   world.now(visit(fifo, 'w', bytesOf('x')));
   expect(read.text).toBe('x');
+});
+
+test('P123 an open that meant to make the name but found it is refused as a non-blocking writer alone', () => {
+  const world = new World();
+  const fifo = world.fifo();
+  const file = new File(FWRITE | FNONBLOCK, anonymousPipeOps, user);
+  expect(fifo.openAtOnce(file, false)).toBe(-ENXIO);
+  expect(world.pipes.budget.usedBytes).toBe(0);
+  const waiting = new File(FWRITE, anonymousPipeOps, user);
+  expect(fifo.openAtOnce(waiting, false)).toBe(0);
+  expect(world.write(waiting, 'x').waitMessage).toBe('fifoow');
 });

@@ -10,7 +10,14 @@ import { until } from '../support/process.ts';
 
 const EAGAIN = -11;
 const MIB = 1024 * 1024;
+/** What a call may take that waits for nobody: as the median of several, since a machine can be busy with other things. */
 const PROMPT_MS = 100;
+/** What one such call may take on the busiest machine. A call that waits for the blocked one would never return. */
+const LATE_MS = 5000;
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
 
 describeMount('many callers on pipes', () => {
   let mount: TestMount;
@@ -70,23 +77,31 @@ describeMount('many callers on pipes', () => {
       path,
       flags: O_WRONLY | O_NONBLOCK,
     });
-    expect(elapsedMs).toBeLessThan(PROMPT_MS);
+    expect(elapsedMs).toBeLessThan(LATE_MS);
     expect(await c.write(fd, 'x')).toMatchObject({ result: EAGAIN });
-    expect((await c.write(fd, 'x')).elapsedMs).toBeLessThan(PROMPT_MS);
+    expect((await c.write(fd, 'x')).elapsedMs).toBeLessThan(LATE_MS);
     // Room comes, and the hysteresis keeps the first writer asleep.
     expect(await readPattern(a, reader, 60_000)).toEqual([60_000, 0]);
     const flags = O_WRONLY | O_APPEND | O_TRUNC;
     const appender = await c.call({ call: 'open', path, flags });
-    expect(appender.elapsedMs).toBeLessThan(PROMPT_MS);
+    expect(appender.elapsedMs).toBeLessThan(LATE_MS);
     const appended = await c.write(appender.result, 'appended');
     expect(appended.result).toBe(8);
-    expect(appended.elapsedMs).toBeLessThan(PROMPT_MS);
+    expect(appended.elapsedMs).toBeLessThan(LATE_MS);
     const stat = await c.call({ call: 'stat', path });
     expect(stat.stat!.size).toBe(5536 + 8);
-    expect(stat.elapsedMs).toBeLessThan(PROMPT_MS);
+    expect(stat.elapsedMs).toBeLessThan(LATE_MS);
     const chmod = await c.call({ call: 'chmod', path, mode: 0o600 });
     expect(chmod.result).toBe(0);
-    expect(chmod.elapsedMs).toBeLessThan(PROMPT_MS);
+    expect(chmod.elapsedMs).toBeLessThan(LATE_MS);
+    const rounds: number[] = [];
+    for (let round = 0; round < 20; round++) {
+      const opened = await c.call({ call: 'open', path, flags: O_WRONLY | O_NONBLOCK });
+      rounds.push(opened.elapsedMs, (await c.call({ call: 'stat', path })).elapsedMs);
+      rounds.push((await c.call({ call: 'chmod', path, mode: 0o600 })).elapsedMs);
+      rounds.push((await c.close(opened.result)).elapsedMs);
+    }
+    expect(median(rounds)).toBeLessThan(PROMPT_MS);
     expect(await mount.blockedCount(path, 'pipewr')).toBe(1);
     expect(blocked.result).toBeNull();
     expect(await readPattern(a, reader, 5536, 60_000)).toEqual([5536, 0]);
@@ -103,14 +118,14 @@ describeMount('many callers on pipes', () => {
     for (const more of [0, O_APPEND | O_TRUNC]) {
       const flags = O_WRONLY | O_NONBLOCK | more;
       const opened = await c.call({ call: 'open', path, flags });
-      expect(opened.elapsedMs).toBeLessThan(PROMPT_MS);
+      expect(opened.elapsedMs).toBeLessThan(LATE_MS);
       const written = await c.write(opened.result, 'x');
       expect(written.result).toBe(EAGAIN);
-      expect(written.elapsedMs).toBeLessThan(PROMPT_MS);
-      expect((await c.close(opened.result)).elapsedMs).toBeLessThan(PROMPT_MS);
+      expect(written.elapsedMs).toBeLessThan(LATE_MS);
+      expect((await c.close(opened.result)).elapsedMs).toBeLessThan(LATE_MS);
     }
-    expect((await c.call({ call: 'stat', path })).elapsedMs).toBeLessThan(PROMPT_MS);
-    expect((await c.call({ call: 'chmod', path, mode: 0o600 })).elapsedMs).toBeLessThan(PROMPT_MS);
+    expect((await c.call({ call: 'stat', path })).elapsedMs).toBeLessThan(LATE_MS);
+    expect((await c.call({ call: 'chmod', path, mode: 0o600 })).elapsedMs).toBeLessThan(LATE_MS);
     expect(blocked.result).toBeNull();
     expect(await readPattern(a, reader, MIB)).toEqual([500_000, 0]);
     expect((await blocked.promise).result).toBe(500_000);
@@ -139,6 +154,7 @@ describeMount('many callers on pipes', () => {
     );
     const path = await mount.fifo('outside');
     const { reader, writer } = await openEndsNonBlocking(a, b, path);
+    const elapsed: number[] = [];
     for (let round = 0; round < 20; round++) {
       const calls = [
         await b.write(writer, 'x'),
@@ -148,8 +164,9 @@ describeMount('many callers on pipes', () => {
         await c.call({ call: 'chmod', path: 'pipes/crowd/1000', mode: 0o600 }),
       ];
       expect(calls.map(({ result }) => result)).toEqual([1, 1, EAGAIN, 0, 0]);
-      for (const { elapsedMs } of calls) expect(elapsedMs).toBeLessThan(PROMPT_MS);
+      elapsed.push(...calls.map(({ elapsedMs }) => elapsedMs));
     }
+    expect(median(elapsed)).toBeLessThan(PROMPT_MS);
     expect((await mount.table('waits')).length).toBe(count);
     // Each reader gets its own line and ends.
     await mount.output(`cd pipes/crowd; for ((i = 1; i <= ${count}; i++)); do echo "for $i" > $i; done`);

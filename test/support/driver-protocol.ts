@@ -46,6 +46,8 @@ export type DriverCall =
       readonly rounds: number;
     }
   | { readonly call: 'sendfile'; readonly to: number; readonly from: number; readonly count: number }
+  /** RENAME_NOREPLACE is 1, RENAME_EXCHANGE 2. */
+  | { readonly call: 'renameat2'; readonly from: string; readonly to: string; readonly flags: number }
   /** Opens for writing, closes, and looks with a non-blocking read on `fd`, so many times; the number of misses. */
   | { readonly call: 'closeRace'; readonly path: string; readonly fd: number; readonly rounds: number };
 

@@ -30,9 +30,11 @@ const select = define('int select(int, void*, void*, void*, void*)');
 const epollCreate = define('int epoll_create1(int)');
 const epollControl = define('int epoll_ctl(int, int, int, void*)');
 const epollWait = define('int epoll_wait(int, void*, int, int)');
+const renameat2 = define('int renameat2(int, const char*, int, const char*, unsigned int)');
 const sendfile = define('int sendfile(int, int, void*, size_t)');
 
 const PAGE_BYTES = 4096;
+const AT_FDCWD = -100;
 const EPOLL_CTL_ADD = 1;
 const SIGPIPE = 13;
 const SIG_DFL = 0;
@@ -203,6 +205,8 @@ function perform(request: DriverCall): Outcome {
       return outcome(sendfile(request.to, request.from, null, request.count));
     case 'epollRace':
       return epollRace(request.epfd, request.reader, request.writer, request.rounds);
+    case 'renameat2':
+      return outcome(renameat2(AT_FDCWD, request.from, AT_FDCWD, request.to, request.flags));
     case 'closeRace':
       return closeRace(request.path, request.fd, request.rounds);
   }

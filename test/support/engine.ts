@@ -234,7 +234,7 @@ export class World {
   /** The open that makes a FIFO's name. */
   create(fifo: Fifo, mode: string): { file: File; result: number } {
     const file = new File(openFlags(mode), anonymousPipeOps, user);
-    return { file, result: fifo.openCreated(file) };
+    return { file, result: fifo.openAtOnce(file, true) };
   }
 
   /** A FIFO with one reader and one writer, opened in that order. */

@@ -121,7 +121,7 @@ export class Interleaving {
       process.steps.push({
         file,
         operation: function* () {
-          return mayWait ? yield* fifo.open(file) : fifo.openCreated(file);
+          return mayWait ? yield* fifo.open(file) : fifo.openAtOnce(file, true);
         },
         answered: (result, interrupted) => {
           if (result !== 0) {

@@ -38,6 +38,18 @@ interface LinuxSignalOwner extends SignalOwner {
   readonly startTicks: number;
 }
 
+/**
+ * Writes to standard error at once, without an event loop. Nobody may read it any more: a server in the background has lost its
+ * reader, and must not end for that.
+ */
+export function complain(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // There is nobody to tell.
+  }
+}
+
 /** Linux, as the engines need it. */
 export class LinuxHost implements Host {
   readonly clock: Clock = new SystemClock();
@@ -67,7 +79,7 @@ export class LinuxHost implements Host {
   }
 
   log(message: string): void {
-    writeSync(2, `ipcfs: ${message}\n`);
+    complain(`ipcfs: ${message}\n`);
   }
 
   #groupOwner(id: number, credentials: Credentials): SignalOwner | number {

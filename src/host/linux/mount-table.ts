@@ -19,7 +19,12 @@ function unescape(text: string): string {
 
 /** Every mount, in order: of several on one directory the last is the visible one. */
 export function mountTable(): MountEntry[] {
-  return readFileSync('/proc/self/mountinfo', 'latin1')
+  return parseMountTable(readFileSync('/proc/self/mountinfo', 'latin1'));
+}
+
+/** The lines of /proc/PID/mountinfo, read as bytes: one character each. */
+export function parseMountTable(text: string): MountEntry[] {
+  return text
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {

@@ -1,8 +1,7 @@
-import { writeSync } from 'node:fs';
 import { format } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import createDebug from 'debug';
-import { LinuxHost } from '../../host/linux/linux-host.ts';
+import { complain, LinuxHost } from '../../host/linux/linux-host.ts';
 import { Kernel } from '../../kern/kernel.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
 import { FuseDevice } from './device.ts';
@@ -12,7 +11,7 @@ import type { WorkerInput, WorkerMessage } from './worker-protocol.ts';
 
 // The loop never returns to Node's event loop, which would carry standard error's writes.
 createDebug.log = (...words: unknown[]) => {
-  writeSync(2, format(...words) + '\n');
+  complain(format(...words) + '\n');
 };
 
 const input = workerData as WorkerInput;

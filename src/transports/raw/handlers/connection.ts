@@ -76,12 +76,13 @@ export function batchForget(session: Session, request: Request): number {
 
 export function statfs(session: Session): number {
   const { reply } = session;
-  const { blockSizeBytes, blocks, freeBlocks, files } = session.fileSystem.statistics();
+  const { blockSizeBytes, blocks, freeBlocks, files, freeFiles } = session.fileSystem.statistics();
   reply.clear(0, STATFS_OUT_BYTES);
   reply.setU64(0, blocks);
   reply.setU64(8, freeBlocks);
   reply.setU64(16, freeBlocks);
   reply.setU64(24, files);
+  reply.setU64(32, freeFiles);
   reply.setU32(40, blockSizeBytes);
   reply.setU32(44, NAME_MAX_BYTES);
   reply.setU32(48, blockSizeBytes);

@@ -1,4 +1,4 @@
-import { EBADF, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
+import { EBADF, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
 import { FNONBLOCK, FREAD, FWRITE } from '../../../kern/file.ts';
 import {
   POLLERR,
@@ -25,6 +25,7 @@ import {
   LINUX_FMODE_EXEC,
   LINUX_O_ACCMODE,
   LINUX_O_APPEND,
+  LINUX_O_EXCL,
   LINUX_O_NONBLOCK,
   LINUX_O_RDWR,
   LINUX_O_WRONLY,
@@ -90,11 +91,12 @@ export function create(session: Session, request: Request): number {
   if (name === null) return -EINVAL;
   // Another process may have made the name since this one looked.
   const existing = directory.entries.get(name);
+  if (existing !== undefined && (linuxFlags & LINUX_O_EXCL) !== 0) return -EEXIST;
   const node = existing ?? directory.makeFile(name, request.u32(4), request.credentials);
   if (typeof node === 'number') return node;
   if (!(node instanceof PipeNode)) return -EISDIR;
   const file = beginOpen(session, request, node, linuxFlags);
-  const error = typeof file === 'number' ? file : node.openCreated(file);
+  const error = typeof file === 'number' ? file : node.openAtOnce(file, existing === undefined);
   if (typeof file === 'number' || error < 0) {
     if (typeof file !== 'number') session.fileSystem.openFiles.drop(file);
     if (existing === undefined) directory.unlink(name);

@@ -97,6 +97,7 @@ export const RECEIVE_BUFFER_BYTES = MAX_WRITE_BYTES + 4096;
 export const LINUX_O_ACCMODE = 0o3;
 export const LINUX_O_WRONLY = 0o1;
 export const LINUX_O_RDWR = 0o2;
+export const LINUX_O_EXCL = 0o200;
 export const LINUX_O_APPEND = 0o2000;
 export const LINUX_O_NONBLOCK = 0o4000;
 /** Set by the kernel when a file is opened to be executed. */

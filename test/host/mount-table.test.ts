@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { mountAt, mountTable, parseMountTable } from '../../src/host/linux/mount-table.ts';
+
+test('a line of mountinfo, with and without optional fields', () => {
+  const lines = [
+    '36 35 98:7 /sub /mnt/one rw,noatime master:1 shared:9 - ext3 /dev/root rw,errors=continue',
+    '37 35 0:52 / /mnt/two rw,nosuid,nodev,relatime - fuse.ipcfs ipcfs rw,user_id=0,group_id=0',
+    '',
+  ];
+  expect(parseMountTable(lines.join('\n'))).toEqual([
+    { directory: '/mnt/one', type: 'ext3', source: '/dev/root', deviceMinor: 7 },
+    { directory: '/mnt/two', type: 'fuse.ipcfs', source: 'ipcfs', deviceMinor: 52 },
+  ]);
+});
+
+test.each([
+  ['/a\\040b', '/a b'],
+  ['/a\\011b\\012c', '/a\tb\nc'],
+  ['/back\\134040slash', '/back\\040slash'],
+  ['/gr\xc3\xbc\xc3\x9fe', '/grüße'],
+  ['/dash/-/x', '/dash/-/x'],
+])('the directory %j is %j', (written, directory) => {
+  const [entry] = parseMountTable(`36 35 0:7 / ${written} rw - tmpfs none rw\n`);
+  expect(entry!.directory).toBe(directory);
+});
+
+test('a source may be empty', () => {
+  const [entry] = parseMountTable('36 35 0:7 / /x rw - tmpfs  rw\n');
+  expect(entry).toEqual({ directory: '/x', type: 'tmpfs', source: '', deviceMinor: 7 });
+});
+
+test('an empty table has no entries', () => {
+  expect(parseMountTable('')).toEqual([]);
+});
+
+test('this process sees the mounts that it has, and only at their own directories', () => {
+  expect(mountTable().length).toBeGreaterThan(0);
+  expect(mountAt('/proc')?.type).toBe('proc');
+  expect(mountAt('/proc/self')).toBeNull();
+  expect(mountAt('/no such directory')).toBeNull();
+});

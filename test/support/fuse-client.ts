@@ -1,0 +1,215 @@
+import { assert } from '../../src/kern/assert.ts';
+import { Kernel } from '../../src/kern/kernel.ts';
+import type { Device } from '../../src/transports/raw/device.ts';
+import type { GatherUio } from '../../src/transports/raw/gather-uio.ts';
+import { OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
+import type { Reply } from '../../src/transports/raw/protocol/reply.ts';
+import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';
+import { Session } from '../../src/transports/raw/session.ts';
+import { FileSystem } from '../../src/vfs/file-system.ts';
+import { FakeHost } from './engine.ts';
+
+/** The body of a request, field by field, as the structures of fuse.h lay it out: little-endian and without padding of its own. */
+export class Body {
+  readonly #parts: Buffer[] = [];
+
+  u16(value: number): this {
+    const part = Buffer.alloc(2);
+    part.writeUInt16LE(value);
+    return this.#add(part);
+  }
+
+  u32(value: number): this {
+    const part = Buffer.alloc(4);
+    part.writeUInt32LE(value);
+    return this.#add(part);
+  }
+
+  u64(value: number | bigint): this {
+    const part = Buffer.alloc(8);
+    part.writeBigInt64LE(BigInt(value));
+    return this.#add(part);
+  }
+
+  /** A string with its NUL, one character a byte. */
+  name(text: string): this {
+    return this.bytes(Buffer.from(text + '\0', 'latin1'));
+  }
+
+  bytes(bytes: Uint8Array): this {
+    return this.#add(Buffer.from(bytes));
+  }
+
+  build(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+
+  #add(part: Buffer): this {
+    this.#parts.push(part);
+    return this;
+  }
+}
+
+/** One message to the kernel: an answer, or with `unique` 0 a notification whose code stands in `error`. */
+export interface Answer {
+  readonly unique: number;
+  /** 0 or a negative errno. */
+  readonly error: number;
+  readonly payload: DataView;
+}
+
+/** A device in memory: keeps what is sent, or refuses it as the kernel refuses the answer to a request that has gone. */
+export class MemoryDevice implements Device {
+  readonly sent: Answer[] = [];
+  /** Asked before each message is taken. */
+  refuses: (answer: Answer) => boolean = () => false;
+
+  receive(): number {
+    throw new Error('a test serves requests itself');
+  }
+
+  send(reply: Reply, length: number): boolean {
+    return this.#take(reply.bytes.slice(0, length));
+  }
+
+  sendGathered(reply: Reply, uio: GatherUio): boolean {
+    const message = new Uint8Array(OUT_HEADER_BYTES + uio.total);
+    message.set(reply.bytes.subarray(0, OUT_HEADER_BYTES));
+    uio.copyTo(message, OUT_HEADER_BYTES);
+    return this.#take(message);
+  }
+
+  #take(message: Uint8Array): boolean {
+    const view = new DataView(message.buffer, message.byteOffset, message.length);
+    assert(view.getUint32(0, true) === message.length, 'the header says how long the message is');
+    const answer: Answer = {
+      error: view.getInt32(4, true),
+      unique: Number(view.getBigUint64(8, true)),
+      payload: new DataView(message.buffer, message.byteOffset + OUT_HEADER_BYTES),
+    };
+    if (this.refuses(answer)) return false;
+    this.sent.push(answer);
+    return true;
+  }
+}
+
+/** Who a request comes from. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+}
+
+const rootCaller: Caller = { uid: 0, gid: 0, pid: 700 };
+const IN_HEADER_BYTES = 40;
+
+/** The kernel's side of a session that memory drives: makes requests and finds their answers. */
+export class FuseClient {
+  readonly host = new FakeHost();
+  readonly device = new MemoryDevice();
+  readonly fileSystem: FileSystem;
+  readonly session: Session;
+  #lastUnique = 0;
+
+  constructor() {
+    const identity = { uid: 0, gid: 0, version: '9.9', pid: 1 };
+    this.fileSystem = new FileSystem(new Kernel(this.host), identity);
+    this.session = new Session(this.fileSystem, this.device);
+  }
+
+  /** The bytes of a request, header and body (struct fuse_in_header). */
+  message(
+    opcode: number,
+    nodeid: number,
+    body: Uint8Array,
+    caller = rootCaller,
+    unique = ++this.#lastUnique,
+  ): Buffer {
+    return new Body()
+      .u32(IN_HEADER_BYTES + body.length) // len
+      .u32(opcode) // opcode
+      .u64(unique) // unique
+      .u64(nodeid) // nodeid
+      .u32(caller.uid) // uid
+      .u32(caller.gid) // gid
+      .u32(caller.pid) // pid
+      .u32(0) // total_extlen, padding
+      .bytes(body)
+      .build();
+  }
+
+  /** Puts bytes where the session receives, as read(2) of the device does, and lets it serve them. */
+  deliver(message: Uint8Array): ReceiveBuffer {
+    const buffer = this.session.buffers.current;
+    buffer.bytes.set(message);
+    this.session.serve(message.length);
+    return buffer;
+  }
+
+  /** Sends a request; its unique. */
+  send(opcode: number, nodeid: number, body: Body = new Body(), caller = rootCaller): number {
+    this.deliver(this.message(opcode, nodeid, body.build(), caller));
+    return this.#lastUnique;
+  }
+
+  /** Every answer that `unique` has got. */
+  answers(unique: number): Answer[] {
+    return this.device.sent.filter((answer) => answer.unique === unique);
+  }
+
+  /** Sends a request that must be answered once and at once; the answer. */
+  request(opcode: number, nodeid: number, body: Body = new Body(), caller = rootCaller): Answer {
+    const answers = this.answers(this.send(opcode, nodeid, body, caller));
+    assert(answers.length === 1, `the request has ${answers.length} answers`);
+    return answers[0]!;
+  }
+
+  /** The error of a request that is answered at once. */
+  error(opcode: number, nodeid: number, body: Body = new Body(), caller = rootCaller): number {
+    return this.request(opcode, nodeid, body, caller).error;
+  }
+
+  /** The poll handles that have been notified (FUSE_NOTIFY_POLL), in order. */
+  get notifiedPolls(): number[] {
+    return this.device.sent
+      .filter(({ unique, error }) => unique === 0 && error === 1)
+      .map(({ payload }) => Number(payload.getBigUint64(0, true)));
+  }
+}
+
+/** The bytes of an answer. */
+export function textOf({ payload }: Answer): string {
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('latin1');
+}
+
+/** What an answer's struct fuse_attr says, at `offset` of the payload: 40 in entry_out, 16 in attr_out. */
+export function attrOf({ payload }: Answer, offset: number): Record<string, number> {
+  const u64 = (at: number): number => Number(payload.getBigInt64(offset + at, true));
+  const u32 = (at: number): number => payload.getUint32(offset + at, true);
+  return {
+    ino: u64(0),
+    size: u64(8),
+    blocks: u64(16),
+    atime: u64(24),
+    mtime: u64(32),
+    ctime: u64(40),
+    atimensec: u32(48),
+    mtimensec: u32(52),
+    ctimensec: u32(56),
+    mode: u32(60),
+    nlink: u32(64),
+    uid: u32(68),
+    gid: u32(72),
+    blksize: u32(80),
+  };
+}
+
+/** nodeid of an entry_out. */
+export function nodeidOf({ payload }: Answer): number {
+  return Number(payload.getBigUint64(0, true));
+}
+
+/** fh of an open_out at `offset` (128 behind the entry_out of CREATE). */
+export function handleOf({ payload }: Answer, offset = 0): number {
+  return Number(payload.getBigUint64(offset, true));
+}
