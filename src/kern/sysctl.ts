@@ -55,7 +55,7 @@ export class SysctlRegistry {
   /** As `write`, for any variable: it may have to wait. 0 or a negative errno, -EINTR when a signal ended the wait. */
   *change(name: string, value: number, credentials: Credentials): Operation<number> {
     const variable = this.#variables.get(name);
-    if (variable?.change === undefined) return -this.write(name, value, credentials);
+    if (variable?.change === undefined) return negated(this.write(name, value, credentials));
     if (variable.loader === true || credentials.uid !== 0) return -EPERM;
     return isInRange(variable, value) ? yield* variable.change(value) : -EINVAL;
   }
@@ -69,8 +69,13 @@ export class SysctlRegistry {
     if (variable.set !== undefined) return variable.set(value);
     const step = variable.change!(value).next();
     assert(step.done === true, 'nothing that a change waits for happens before the mount');
-    return -step.value;
+    return negated(step.value);
   }
+}
+
+/** An errno with the other sign; 0 stays the 0 that callers compare with. */
+function negated(error: number): number {
+  return error === 0 ? 0 : -error;
 }
 
 function isInRange(variable: SysctlVariable, value: number): boolean {
