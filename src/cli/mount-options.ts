@@ -2,7 +2,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
 import { Kernel } from '../kern/kernel.ts';
-import { parseInteger, type SysctlRegistry } from '../kern/sysctl.ts';
+import { isTunable, parseInteger, type SysctlRegistry } from '../kern/sysctl.ts';
 import { LinuxHost } from '../host/linux/linux-host.ts';
 import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from '../pipe/subsystem.ts';
 import { FILE_SYSTEM_TYPE } from '../transports/raw/fuse-mount.ts';
@@ -57,7 +57,7 @@ export function checkSysctls(settings: readonly SysctlSetting[]): void {
 function describe(sysctls: SysctlRegistry, name: string, value: number, error: number): string {
   switch (error) {
     case ENOENT: {
-      const known = [...sysctls.all()].filter((variable) => variable.set !== undefined);
+      const known = [...sysctls.all()].filter(isTunable);
       return `there is no tunable '${name}': known are ${known.map((variable) => variable.name).join(', ')}`;
     }
     case EPERM:

@@ -11,6 +11,10 @@ export const EVFILT_TIMER = -7;
 export const EVFILT_EXCEPT = -8;
 export const EVFILT_USER = -9;
 
+/** What a VNODE knote hears of, as hints of Klist.notify. */
+export const NOTE_DELETE = 0x0001;
+export const NOTE_ATTRIB = 0x0008;
+
 export const EV_ONESHOT = 0x0010;
 export const EV_EOF = 0x8000;
 

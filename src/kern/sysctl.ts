@@ -1,5 +1,7 @@
+import { assert } from './assert.ts';
 import type { Credentials } from './credentials.ts';
 import { EINVAL, ENOENT, EPERM } from './errno.ts';
+import type { Operation } from './operation.ts';
 
 /** One tunable or counter. Values are integers. */
 export interface SysctlVariable {
@@ -7,12 +9,19 @@ export interface SysctlVariable {
   readonly name: string;
   readonly description: string;
   get(): number;
-  /** Absent for counters. Called with values between `minimum` and `maximum` only; 0 or a positive errno. */
+  /** Called with values between `minimum` and `maximum` only; 0 or a positive errno. Counters have neither this nor `change`. */
   readonly set?: (value: number) => number;
+  /** In place of `set` for a change that may have to wait: 0 or a negative errno. It never waits before the mount. */
+  readonly change?: (value: number) => Operation<number>;
   /** True when `set` works at mount only (a loader tunable). */
   readonly loader?: boolean;
   readonly minimum?: number;
   readonly maximum?: number;
+}
+
+/** Whether the variable can be set at all, at mount or later. */
+export function isTunable(variable: SysctlVariable): boolean {
+  return variable.set !== undefined || variable.change !== undefined;
 }
 
 /** The tree of tunables, flat by full name. */
@@ -32,27 +41,46 @@ export class SysctlRegistry {
     return this.#variables.values();
   }
 
-  /** Sets a variable of the running system. ENOENT, EPERM (read-only, or the caller is not root), EINVAL; 0 when done. */
+  /**
+   * Sets a variable of the running system that has `set`. ENOENT, EPERM (read-only, or the caller is not root), EINVAL; 0 when
+   * done.
+   */
   write(name: string, value: number, credentials: Credentials): number {
     const variable = this.#variables.get(name);
     if (variable === undefined) return ENOENT;
     if (variable.set === undefined || variable.loader === true || credentials.uid !== 0) return EPERM;
-    return this.#assign(variable, value);
+    return isInRange(variable, value) ? variable.set(value) : EINVAL;
+  }
+
+  /** As `write`, for any variable: it may have to wait. 0 or a negative errno, -EINTR when a signal ended the wait. */
+  *change(name: string, value: number, credentials: Credentials): Operation<number> {
+    const variable = this.#variables.get(name);
+    if (variable?.change === undefined) return negated(this.write(name, value, credentials));
+    if (variable.loader === true || credentials.uid !== 0) return -EPERM;
+    return isInRange(variable, value) ? yield* variable.change(value) : -EINVAL;
   }
 
   /** Sets a variable before anything runs: loader tunables too. ENOENT, EPERM (a counter), EINVAL; 0 when done. */
   preset(name: string, value: number): number {
     const variable = this.#variables.get(name);
     if (variable === undefined) return ENOENT;
-    if (variable.set === undefined) return EPERM;
-    return this.#assign(variable, value);
+    if (!isTunable(variable)) return EPERM;
+    if (!isInRange(variable, value)) return EINVAL;
+    if (variable.set !== undefined) return variable.set(value);
+    const step = variable.change!(value).next();
+    assert(step.done === true, 'nothing that a change waits for happens before the mount');
+    return negated(step.value);
   }
+}
 
-  #assign(variable: SysctlVariable, value: number): number {
-    if (!Number.isSafeInteger(value)) return EINVAL;
-    if (value < (variable.minimum ?? -Infinity) || value > (variable.maximum ?? Infinity)) return EINVAL;
-    return variable.set!(value);
-  }
+/** An errno with the other sign; 0 stays the 0 that callers compare with. */
+function negated(error: number): number {
+  return error === 0 ? 0 : -error;
+}
+
+function isInRange(variable: SysctlVariable, value: number): boolean {
+  if (!Number.isSafeInteger(value)) return false;
+  return value >= (variable.minimum ?? -Infinity) && value <= (variable.maximum ?? Infinity);
 }
 
 /** Reads `64`, `0x40` or `64K` (K, M, G are powers of 1024) as an integer; null when it is none. */

@@ -1,5 +1,6 @@
 import { EINVAL } from '../kern/errno.ts';
-import { parseInteger, type SysctlRegistry, type SysctlVariable } from '../kern/sysctl.ts';
+import type { Operation } from '../kern/operation.ts';
+import { isTunable, parseInteger, type SysctlRegistry, type SysctlVariable } from '../kern/sysctl.ts';
 import { Directory } from './directory.ts';
 import type { NodeContext } from './node.ts';
 import type { OpenFile } from './open-file.ts';
@@ -15,8 +16,8 @@ class SysctlFile extends TextFile {
   readonly #variable: SysctlVariable;
 
   constructor(context: NodeContext, registry: SysctlRegistry, variable: SysctlVariable) {
-    const isTunable = variable.set !== undefined && variable.loader !== true;
-    super(context, isTunable ? TUNABLE_PERMISSIONS : READ_ONLY_PERMISSIONS);
+    const isWritable = isTunable(variable) && variable.loader !== true;
+    super(context, isWritable ? TUNABLE_PERMISSIONS : READ_ONLY_PERMISSIONS);
     this.#registry = registry;
     this.#variable = variable;
   }
@@ -25,10 +26,10 @@ class SysctlFile extends TextFile {
     return `${this.#variable.get()}\n`;
   }
 
-  protected override write(text: string, file: OpenFile): number {
+  protected override *write(text: string, file: OpenFile): Operation<number> {
     const value = parseInteger(text);
-    if (value === null) return EINVAL;
-    return this.#registry.write(this.#variable.name, value, file.credentials);
+    if (value === null) return -EINVAL;
+    return yield* this.#registry.change(this.#variable.name, value, file.credentials);
   }
 }
 

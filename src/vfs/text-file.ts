@@ -34,8 +34,8 @@ export abstract class TextFile extends Node {
 
   protected abstract read(): string;
 
-  /** Takes what a caller wrote in one write: 0 or a positive errno. Files that cannot be written do not have it. */
-  protected write?(text: string, file: OpenFile): number;
+  /** Takes what a caller wrote in one write: 0 or a negative errno. Files that cannot be written do not have it. */
+  protected write?(text: string, file: OpenFile): Operation<number>;
 
   override *open(file: OpenFile): Operation<number> {
     file.data = file.readable ? bytesOfText(this.read()) : null;
@@ -49,14 +49,14 @@ export abstract class TextFile extends Node {
   }
 
   /** For textFileOps. */
-  writeText(uio: WriteUio, file: OpenFile): number {
+  *writeText(uio: WriteUio, file: OpenFile): Operation<number> {
     if (this.write === undefined || uio.residual > WRITE_LIMIT_BYTES) return -EINVAL;
     const length = uio.residual;
     const bytes = new Uint8Array(length);
     const fault = uio.moveIn(bytes, 0, length);
     if (fault !== 0) return -fault;
-    const error = this.write(textOfBytes(bytes), file);
-    return error === 0 ? length : -error;
+    const error = yield* this.write(textOfBytes(bytes), file);
+    return error === 0 ? length : error;
   }
 }
 
@@ -69,6 +69,6 @@ const textFileOps: FileOps = {
     return fault === 0 ? length : -fault;
   },
   *write(file, uio) {
-    return ((file as OpenFile).node as TextFile).writeText(uio, file as OpenFile);
+    return yield* ((file as OpenFile).node as TextFile).writeText(uio, file as OpenFile);
   },
 };

@@ -1,0 +1,77 @@
+import { assert } from '../kern/assert.ts';
+import type { Kernel } from '../kern/kernel.ts';
+import type { WaitChannel } from '../kern/operation.ts';
+import type { AttachmentMap } from './attachments.ts';
+import { DEFAULT_SLOTS, ShmLimits } from './limits.ts';
+import type { SegmentMemory } from './memory.ts';
+import type { Segment } from './segment.ts';
+import { SegmentTable } from './table.ts';
+import { registerTunables } from './tunables.ts';
+
+/** Everything that the segments of one mount share: the table, limits, the source of memory. */
+export class ShmSubsystem {
+  readonly kernel: Kernel;
+  readonly memory: SegmentMemory;
+  readonly limits: ShmLimits;
+  readonly table: SegmentTable;
+  /** The maps of all processes; a map that several share is in it once. */
+  readonly maps = new Set<AttachmentMap>();
+  /** Resizes of the table wait here until no call is under way. */
+  readonly resizers: WaitChannel;
+  #callsUnderWay = 0;
+
+  constructor(kernel: Kernel, memory: SegmentMemory) {
+    this.kernel = kernel;
+    this.memory = memory;
+    this.limits = new ShmLimits(kernel.host);
+    this.table = new SegmentTable(DEFAULT_SLOTS);
+    this.resizers = kernel.channel(this);
+    const error = memory.reserveTable(DEFAULT_SLOTS);
+    assert(error === 0, 'there is memory for the first table');
+    registerTunables(this);
+  }
+
+  /** Creations and attaches in the part where others may run (shm_realloc_disable; S71). */
+  get callsUnderWay(): number {
+    return this.#callsUnderWay;
+  }
+
+  enterCall(): void {
+    this.#callsUnderWay++;
+  }
+
+  /** The end of that part, however it came: whoever waits to resize looks again (SB4). */
+  leaveCall(): void {
+    assert(this.#callsUnderWay > 0, 'a call ends once');
+    this.#callsUnderWay--;
+    this.resizers.wakeup();
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    this.table.checkInvariants();
+    const counts = new Map<Segment, number>();
+    let attachesUnderWay = 0;
+    for (const segment of this.table.segments()) {
+      counts.set(segment, segment.attachesUnderWay);
+      attachesUnderWay += segment.attachesUnderWay;
+    }
+    assert(attachesUnderWay <= this.#callsUnderWay, 'an attach under way holds off resizes');
+    for (const map of this.maps) {
+      assert(map.references > 0, 'a map that nobody uses has gone');
+      for (const [address, attachment] of map.attachments) {
+        const count = counts.get(attachment.segment);
+        assert(address === attachment.address, 'an attachment is found by its address');
+        assert(count !== undefined, 'an attached segment is in the table');
+        counts.set(attachment.segment, count + map.references);
+      }
+    }
+    for (const [segment, count] of counts) {
+      assert(segment.attachCount === count, 'a segment counts every attachment of every process');
+    }
+    assert(
+      this.resizers.firstSleeper === null || this.#callsUnderWay > 0,
+      'a resize waits only for calls under way',
+    );
+  }
+}
