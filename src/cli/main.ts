@@ -47,6 +47,11 @@ function program(): Command {
         .argParser(argument(parseSpin))
         .default(DEFAULT_SPIN_MS, String(DEFAULT_SPIN_MS * 1000)),
     )
+    .addOption(
+      new Option('--shm-backing <KIND>', 'how segments are mapped: their memory itself, or cached pages')
+        .choices(['auto', 'passthrough', 'cached'])
+        .default('auto'),
+    )
     .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', argument(parsePipeBuf))
     .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])
     .action(async (directory: string, options: MountCommandOptions) => {

@@ -12,6 +12,7 @@ export interface MountCommandOptions {
   readonly allowOther: boolean;
   /** In milliseconds. */
   readonly spin: number;
+  readonly shmBacking: 'auto' | 'passthrough' | 'cached';
   readonly pipeBuf?: SysctlSetting;
   readonly sysctl: readonly SysctlSetting[];
 }
@@ -56,6 +57,7 @@ async function serve(
     allowOther: options.allowOther || process.getuid!() === 0,
     version: packageVersion(),
     spinMs: options.spin,
+    shmBacking: options.shmBacking,
     sysctls: settings,
   });
   stop = () => {

@@ -21,6 +21,10 @@ export interface Host {
   postSigio(owner: SignalOwner): void;
   /** Sends SIGPIPE to the thread that made a call (rule P52). */
   postSigpipe(threadId: number): void;
+  /** The process that a thread belongs to; the thread's own number when that cannot be found out. */
+  processOf(threadId: number): number;
+  /** The supplementary groups of a thread; none when it has gone. */
+  supplementaryGroups(threadId: number): readonly number[];
   /** One line for the administrator, as the kernel's console would show. */
   log(message: string): void;
 }

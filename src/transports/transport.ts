@@ -7,6 +7,8 @@ export interface MountOptions {
   /** Of this program, for info/version. */
   readonly version: string;
   readonly spinMs: number;
+  /** How segments are mapped; auto takes passthrough where it can be had. */
+  readonly shmBacking: 'auto' | 'passthrough' | 'cached';
   readonly sysctls: readonly (readonly [name: string, value: number])[];
 }
 

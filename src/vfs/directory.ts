@@ -52,9 +52,18 @@ export class Directory extends Node {
     return list;
   }
 
-  /** mknod(2) and the creating half of open(2), for type S_IFIFO or S_IFREG. */
+  /** mknod(2), for type S_IFIFO or S_IFREG. */
   makeFile(_name: Name, _mode: number, _credentials: Credentials): Node | number {
     return -EPERM;
+  }
+
+  /** The creating half of open(2): the node that the open is for. `undoCreation` takes it back when that open fails. */
+  createFile(name: Name, mode: number, credentials: Credentials): Node | number {
+    return this.makeFile(name, mode, credentials);
+  }
+
+  undoCreation(name: Name): void {
+    this.unlink(name);
   }
 
   makeDirectory(_name: Name, _mode: number, _credentials: Credentials): Directory | number {

@@ -1,13 +1,19 @@
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
+import type { Operation } from '../kern/operation.ts';
 import { PAGE_SIZE_BYTES } from '../pipe/budget.ts';
 import { PipeSubsystem } from '../pipe/subsystem.ts';
+import { ShmSubsystem } from '../shm/subsystem.ts';
 import { checkNameLength, Directory } from './directory.ts';
 import { type BlockedCall, handlesTable, pipesTable, waitsTable } from './info.ts';
 import { type Name, type Node, NodeContext } from './node.ts';
 import { OpenFileTable } from './open-file.ts';
 import { PairsDirectory } from './pairs.ts';
 import { PipesDirectory } from './pipes.ts';
+import { SegmentKeyDirectory } from './segment-directories.ts';
+import { segmentsTable } from './segment-table.ts';
+import { SegmentFiles } from './segment-files.ts';
+import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
 import { sysctlTree } from './sysctls.ts';
 import { formatTable, formatTableJson, type Table, TableFile } from './table.ts';
 
@@ -36,13 +42,18 @@ export interface MountIdentity {
 export class FileSystem {
   readonly kernel: Kernel;
   readonly pipes: PipeSubsystem;
+  readonly shm: ShmSubsystem;
   readonly context: NodeContext;
   readonly root: Directory;
   readonly openFiles = new OpenFileTable(MAX_OPEN_FILES);
+  /** What info/transport shows; set by the transport. */
+  transportFacts: () => Iterable<readonly [string, string | number]> = () => [];
+  /** Which processes map which inodes of this mount now; set where the host can tell. */
+  findMappers: (() => Operation<ReadonlyMap<number, readonly number[]>>) | null = null;
   /** Lists the calls that wait; set by the transport, which has them. */
   blockedCalls: () => Iterable<BlockedCall> = () => [];
 
-  constructor(kernel: Kernel, identity: MountIdentity) {
+  constructor(kernel: Kernel, identity: MountIdentity, memory: StorageMemory = new HeapStorageMemory()) {
     this.kernel = kernel;
     this.pipes = new PipeSubsystem(kernel);
     this.context = new NodeContext(kernel);
@@ -53,6 +64,9 @@ export class FileSystem {
     const pairs = new PairsDirectory(this.context, this.pipes, shared);
     this.root.add('pipes', pipes);
     this.root.add('pairs', pairs);
+    this.shm = new ShmSubsystem(kernel, memory);
+    const segmentFiles = new SegmentFiles(this.context, this.shm, memory);
+    this.root.add('shm', new SegmentKeyDirectory(this.context, segmentFiles, shared));
     this.root.add('sysctl', sysctlTree(this.context, kernel.sysctls));
     const info = new Directory(this.context, { mode: READ_ONLY, ...owner });
     this.root.add('info', info);
@@ -62,7 +76,13 @@ export class FileSystem {
         columns: ['name', 'version', 'pid'],
         rows: () => [['ipcfs', identity.version, identity.pid]],
       },
+      {
+        name: 'transport',
+        columns: ['name', 'value'],
+        rows: () => this.transportFacts(),
+      },
       pipesTable(pipes, pairs),
+      segmentsTable(segmentFiles, () => this.findMappers),
       handlesTable(this.openFiles),
       waitsTable(
         () => this.blockedCalls(),
@@ -70,8 +90,8 @@ export class FileSystem {
       ),
     ];
     for (const table of tables) {
-      info.add(table.name, new TableFile(this.context, () => formatTable(table)));
-      info.add(`${table.name}.json`, new TableFile(this.context, () => formatTableJson(table)));
+      info.add(table.name, new TableFile(this.context, table, formatTable));
+      info.add(`${table.name}.json`, new TableFile(this.context, table, formatTableJson));
     }
   }
 

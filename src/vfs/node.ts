@@ -102,6 +102,11 @@ export abstract class Node {
     return 0;
   }
 
+  /** Brings the fields up to date before they are shown, for a node that stands for something else. */
+  refresh(): void {
+    // Most nodes are what they show.
+  }
+
   /** The path from the mount's root without a leading slash; `(removed)` for a node whose names are gone. */
   get path(): string {
     // In a loop: users may nest directories more deeply than calls can be nested.
@@ -114,6 +119,11 @@ export abstract class Node {
 
   /** open(2): gives `file` its operations. 0 or a negative errno. */
   *open(_file: OpenFile): Operation<number> {
+    return -EACCES;
+  }
+
+  /** An open with O_CREAT, which must not sleep; `isMaker` when it made the name. 0 or a negative errno. */
+  openAtOnce(_file: OpenFile, _isMaker: boolean): number {
     return -EACCES;
   }
 

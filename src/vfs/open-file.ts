@@ -28,6 +28,8 @@ export class OpenFile extends File {
   readonly handle: number;
   /** No position: reads and writes at the same time, lseek refused. Otherwise reads have an offset. */
   isStream = false;
+  /** A descriptor of memory that this file lets processes map; -1 for a file that cannot be mapped. */
+  memoryDescriptor = -1;
   /** Whoever polls this file through the transport; made at its first poll. */
   poller: Poller | null = null;
 

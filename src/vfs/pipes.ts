@@ -40,8 +40,7 @@ export class PipeNode extends Node {
     return this.fifo.open(file);
   }
 
-  /** An open with O_CREAT, which never sleeps; `isMaker` when it made the name. 0 or a negative errno. */
-  openAtOnce(file: OpenFile, isMaker: boolean): number {
+  override openAtOnce(file: OpenFile, isMaker: boolean): number {
     file.isStream = true;
     return this.fifo.openAtOnce(file, isMaker);
   }

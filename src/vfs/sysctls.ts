@@ -22,7 +22,7 @@ class SysctlFile extends TextFile {
     this.#variable = variable;
   }
 
-  protected override read(): string {
+  protected override *read(): Operation<string> {
     return `${this.#variable.get()}\n`;
   }
 

@@ -1,3 +1,4 @@
+import type { Operation } from '../kern/operation.ts';
 import type { NodeContext } from './node.ts';
 import { TextFile } from './text-file.ts';
 
@@ -8,6 +9,8 @@ export interface Table {
   readonly name: string;
   /** Column names, stable: scripts go by them. */
   readonly columns: readonly string[];
+  /** Finds out, before `rows`, what takes time. */
+  prepare?(): Operation<void>;
   rows(): Iterable<readonly Cell[]>;
 }
 
@@ -84,14 +87,17 @@ const TABLE_PERMISSIONS = 0o444;
 
 /** info/NAME or info/NAME.json. */
 export class TableFile extends TextFile {
-  readonly #format: () => string;
+  readonly #table: Table;
+  readonly #format: (table: Table) => string;
 
-  constructor(context: NodeContext, format: () => string) {
+  constructor(context: NodeContext, table: Table, format: (table: Table) => string) {
     super(context, TABLE_PERMISSIONS);
+    this.#table = table;
     this.#format = format;
   }
 
-  protected override read(): string {
-    return this.#format();
+  protected override *read(): Operation<string> {
+    if (this.#table.prepare !== undefined) yield* this.#table.prepare();
+    return this.#format(this.#table);
   }
 }

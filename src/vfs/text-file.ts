@@ -15,7 +15,8 @@ export function bytesOfText(text: string): Uint8Array {
   return bytes;
 }
 
-function textOfBytes(bytes: Uint8Array): string {
+/** The other way round. */
+export function textOfBytes(bytes: Uint8Array): string {
   let text = '';
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;
@@ -32,13 +33,14 @@ export abstract class TextFile extends Node {
     super(context, { mode: permissions, uid: 0, gid: 0 });
   }
 
-  protected abstract read(): string;
+  /** The text, for an open that reads. */
+  protected abstract read(): Operation<string>;
 
   /** Takes what a caller wrote in one write: 0 or a negative errno. Files that cannot be written do not have it. */
   protected write?(text: string, file: OpenFile): Operation<number>;
 
   override *open(file: OpenFile): Operation<number> {
-    file.data = file.readable ? bytesOfText(this.read()) : null;
+    file.data = file.readable ? bytesOfText(yield* this.read()) : null;
     file.ops = textFileOps;
     return 0;
   }

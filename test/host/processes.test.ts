@@ -56,6 +56,6 @@ test('a process that is not there is null', () => {
 });
 
 test('kill(2) allows root, and the real or saved user of the target', () => {
-  const target = { tgid: 10, realUid: 1000, savedUid: 1001 };
+  const target = { tgid: 10, realUid: 1000, savedUid: 1001, groups: [] };
   expect([0, 1000, 1001, 1002].map((uid) => maySignal(uid, target))).toEqual([true, true, true, false]);
 });

@@ -55,6 +55,14 @@ export class FakeHost implements Host {
     this.sigpipe.push(threadId);
   }
 
+  processOf(threadId: number): number {
+    return threadId;
+  }
+
+  supplementaryGroups(): readonly number[] {
+    return [];
+  }
+
   log(message: string): void {
     this.logged.push(message);
   }

@@ -79,6 +79,15 @@ export class MemoryDevice implements Device {
     return this.#take(message);
   }
 
+  /** Passthrough is not negotiated by these tests. */
+  openBacking(): number {
+    return -1;
+  }
+
+  closeBacking(): void {
+    throw new Error('nothing has been opened');
+  }
+
   #take(message: Uint8Array): boolean {
     const view = new DataView(message.buffer, message.byteOffset, message.length);
     assert(view.getUint32(0, true) === message.length, 'the header says how long the message is');

@@ -112,3 +112,50 @@ const F_SETFL = 4;
 export function setNonBlocking(descriptor: number): void {
   fcntl(descriptor, F_SETFL, O_RDWR | O_NONBLOCK);
 }
+
+export const memfdCreate = library.func('int memfd_create(const char*, unsigned int)') as unknown as (
+  name: string,
+  flags: number,
+) => number;
+export const MFD_CLOEXEC = 1;
+export const MFD_ALLOW_SEALING = 2;
+const F_ADD_SEALS = 1033;
+const F_SEAL_SEAL = 1;
+const F_SEAL_SHRINK = 2;
+const F_SEAL_GROW = 4;
+
+/** Fixes the size of a memfd for good. */
+export function seal(descriptor: number): number {
+  return fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
+const mmap = library.func('intptr_t mmap(intptr_t, size_t, int, int, int, long)') as unknown as (
+  address: number,
+  length: number,
+  protection: number,
+  flags: number,
+  descriptor: number,
+  offset: number,
+) => number;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+
+/** Maps all of a file: the address, or -1. */
+export function mapShared(descriptor: number, sizeBytes: number): number {
+  return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, descriptor, 0);
+}
+
+export const munmap = library.func('int munmap(intptr_t, size_t)') as unknown as (
+  address: number,
+  sizeBytes: number,
+) => number;
+export const mlock = library.func('int mlock(intptr_t, size_t)') as unknown as (
+  address: number,
+  sizeBytes: number,
+) => number;
+/** `argument`: whatever structure the request takes. */
+export const ioctl = library.func('int ioctl(int, unsigned long, void*)') as unknown as (
+  descriptor: number,
+  request: number,
+  argument: ArrayBufferView,
+) => number;

@@ -78,6 +78,14 @@ export class LinuxHost implements Host {
     if (threadId > 0) tkill(threadId, SIGPIPE);
   }
 
+  processOf(threadId: number): number {
+    return processStatus(threadId)?.tgid ?? threadId;
+  }
+
+  supplementaryGroups(threadId: number): readonly number[] {
+    return processStatus(threadId)?.groups ?? [];
+  }
+
   log(message: string): void {
     complain(`ipcfs: ${message}\n`);
   }

@@ -6,6 +6,8 @@ export interface ProcessStatus {
   readonly tgid: number;
   readonly realUid: number;
   readonly savedUid: number;
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
 }
 
 function readText(path: string): string | null {
@@ -23,7 +25,16 @@ export function processStatus(pid: number): ProcessStatus | null {
   const tgid = /^Tgid:\s+(\d+)$/m.exec(text);
   const uids = /^Uid:\s+(\d+)\s+(\d+)\s+(\d+)/m.exec(text);
   if (tgid === null || uids === null) return null;
-  return { tgid: Number(tgid[1]), realUid: Number(uids[1]), savedUid: Number(uids[3]) };
+  const groups = /^Groups:[ \t]*(.*)$/m.exec(text)?.[1] ?? '';
+  return {
+    tgid: Number(tgid[1]),
+    realUid: Number(uids[1]),
+    savedUid: Number(uids[3]),
+    groups: groups
+      .split(' ')
+      .filter((word) => word !== '')
+      .map(Number),
+  };
 }
 
 interface ProcessStat {

@@ -13,7 +13,14 @@ export interface Device {
   send(reply: Reply, length: number): boolean;
   /** Sends the header of `reply` and the bytes that `uio` gathered. */
   sendGathered(reply: Reply, uio: GatherUio): boolean;
+  /** Names a file of this process to the kernel, for opens that are mapped to it: an id, or a negative errno. */
+  openBacking(descriptor: number): number;
+  closeBacking(id: number): void;
 }
+
+/** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, u32). */
+const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
+const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
 
 /** Up to this many bytes it is cheaper to copy an answer together than to describe its parts. */
 const COPY_LIMIT_BYTES = 32 * 1024;
@@ -55,6 +62,17 @@ export class FuseDevice implements Device {
       vector[2 * index + 3] = BigInt(uio.lengths[index]!);
     }
     return libc.writev(this.#descriptor, vector, uio.count + 1) === OUT_HEADER_BYTES + uio.total;
+  }
+
+  openBacking(descriptor: number): number {
+    // struct fuse_backing_map: descriptor, flags, padding.
+    const map = new Int32Array([descriptor, 0, 0, 0]);
+    const id = libc.ioctl(this.#descriptor, FUSE_DEV_IOC_BACKING_OPEN, map);
+    return id >= 0 ? id : -libc.errno();
+  }
+
+  closeBacking(id: number): void {
+    libc.ioctl(this.#descriptor, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id]));
   }
 
   /** Sleeps until a request or a wake-up has come, or `timeoutMs` (-1: for ever) have passed. */

@@ -7,12 +7,14 @@ export interface LoopOptions {
   readonly spinMs: number;
   /** Whether the mount is to end; asked after every request. */
   readonly isStopping: () => boolean;
-  /** Called once, when the kernel and the session have agreed: the mount answers. */
-  readonly onReady: () => void;
+  /** Called once, when the kernel and the session have agreed: the mount answers. False ends the loop. */
+  readonly onReady: () => boolean;
+  /** Called when the main thread may have sent something; asked after every request. */
+  readonly takeMail: () => void;
 }
 
 /** Why a loop has ended. */
-export type LoopEnd = 'unmounted' | 'stopped';
+export type LoopEnd = 'unmounted' | 'stopped' | 'refused';
 
 /**
  * Serves a connection until it is unmounted or stopped: receive, run to completion or to a sleep, answer. The thread does nothing
@@ -27,6 +29,7 @@ export function runLoop(session: Session, device: FuseDevice, options: LoopOptio
       session.interruptAll();
       return 'stopped';
     }
+    options.takeMail();
     const length = device.receive(session.buffers.current);
     const nowMs = performance.now();
     if (length > 0) {
@@ -34,7 +37,7 @@ export function runLoop(session: Session, device: FuseDevice, options: LoopOptio
       spinUntilMs = nowMs + options.spinMs;
       if (!isReady && session.negotiated !== null) {
         isReady = true;
-        options.onReady();
+        if (!options.onReady()) return 'refused';
       }
     }
     if (callouts.nextDeadlineMs() <= nowMs) {

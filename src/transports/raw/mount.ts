@@ -1,12 +1,23 @@
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import createDebug from 'debug';
+import { findMappings } from '../../host/linux/mappings.ts';
+import { mountAt } from '../../host/linux/mount-table.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
 import { clearMountPoint, mountFuse, unmount } from './fuse-mount.ts';
-import type { WorkerInput, WorkerMessage } from './worker-protocol.ts';
+import {
+  Flag,
+  FLAG_COUNT,
+  type MappersFound,
+  type WorkerInput,
+  type WorkerMessage,
+} from './worker-protocol.ts';
 
 const log = createDebug('ipcfs:mount');
+
+const PASSTHROUGH_REFUSED =
+  '--shm-backing passthrough needs root and Linux 6.9 or newer: use auto, or cached';
 
 /**
  * Mounts by our own transport and serves the mount from a worker thread. Resolves once the mount answers; rejects with a
@@ -16,11 +27,12 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
   clearMountPoint(options.directory);
   const fuseDescriptor = mountFuse(options.directory, options.allowOther);
   const wakeDescriptor = libc.eventfd(0, libc.EFD_NONBLOCK | libc.EFD_CLOEXEC);
-  const stop = new Int32Array(new SharedArrayBuffer(4));
+  const flags = new Int32Array(new SharedArrayBuffer(FLAG_COUNT * Int32Array.BYTES_PER_ELEMENT));
   const workerData: WorkerInput = {
     fuseDescriptor,
     wakeDescriptor,
-    stop,
+    flags,
+    shmBacking: options.shmBacking,
     identity: {
       uid: process.getuid!(),
       gid: process.getgid!(),
@@ -31,19 +43,32 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
     sysctls: options.sysctls,
   };
   const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
+  const wake = (): void => {
+    libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
+  };
+  const sendMappers = async (): Promise<void> => {
+    const device = mountAt(options.directory);
+    const mappings = device === null ? [] : await findMappings(device.deviceMinor);
+    worker.postMessage({ kind: 'mappers', mappings } satisfies MappersFound);
+    Atomics.store(flags, Flag.Mail, 1);
+    wake();
+  };
   let isMounted = true;
   const release = (): void => {
     if (isMounted) unmount(options.directory);
     isMounted = false;
   };
 
+  let refusal: string | null = null;
   let onReady: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => (onReady = resolve));
   const ended = new Promise<void>((resolve, reject) => {
     worker.on('message', (message: WorkerMessage) => {
       log('worker: %o', message);
       if (message.kind === 'ready') onReady();
+      else if (message.kind === 'findMappers') void sendMappers();
       else if (message.why === 'unmounted') isMounted = false;
+      else if (message.why === 'refused') refusal = PASSTHROUGH_REFUSED;
     });
     worker.on('error', (error) => {
       reject(error instanceof Error ? error : new Error(String(error)));
@@ -62,7 +87,9 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
   await Promise.race([
     ready,
     ended.then(() => {
-      throw new MountFailure(`${options.directory} was unmounted before it answered: mount it again`);
+      throw new MountFailure(
+        refusal ?? `${options.directory} was unmounted before it answered: mount it again`,
+      );
     }),
   ]);
   return {
@@ -70,8 +97,8 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
     stop: () => {
       // No new call finds the mount; those that wait in it are answered by the worker as it ends.
       release();
-      Atomics.store(stop, 0, 1);
-      libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
+      Atomics.store(flags, Flag.Stop, 1);
+      wake();
     },
   };
 }

@@ -2,6 +2,7 @@ import createDebug from 'debug';
 import { EAGAIN, EINVAL, ENOSYS, EPIPE } from '../../kern/errno.ts';
 import { type Thread, ThreadState } from '../../kern/scheduler.ts';
 import type { FileSystem } from '../../vfs/file-system.ts';
+import type { OpenFile } from '../../vfs/open-file.ts';
 import type { BlockedCall } from '../../vfs/info.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { Device } from './device.ts';
@@ -9,7 +10,7 @@ import { ANSWERED, opcodeTable, STARTED } from './handlers/table.ts';
 import { InFlight } from './in-flight.ts';
 import { NodeTable } from './node-table.ts';
 import { Opcode, OPEN_OUT_BYTES, WRITE_OUT_BYTES } from './protocol/constants.ts';
-import { openFlagsOf } from './handlers/files.ts';
+import { BackingTable } from './backings.ts';
 import { Reply } from './protocol/reply.ts';
 import { Request } from './protocol/request.ts';
 
@@ -38,6 +39,8 @@ export class Session {
   /** For notifications, which go out while an answer lies in `reply`. */
   readonly #notice = new Reply(NOTICE_CAPACITY_BYTES);
   readonly buffers = new BufferPool();
+  /** How segments are mapped. */
+  readonly backings: BackingTable;
   /** Set by INIT. */
   negotiated: Negotiated | null = null;
   readonly #request: Request;
@@ -52,8 +55,14 @@ export class Session {
     this.fileSystem = fileSystem;
     this.device = device;
     this.nodes = new NodeTable(fileSystem.root);
+    this.backings = new BackingTable(device);
     this.#request = new Request(this.buffers.current);
     fileSystem.blockedCalls = () => this.#blockedCalls();
+    fileSystem.transportFacts = () => [
+      ['transport', 'raw'],
+      ['protocol', `7.${this.negotiated?.minor ?? 0}`],
+      ['shm-backing', this.backings.kind],
+    ];
   }
 
   get inFlightCount(): number {
@@ -131,6 +140,12 @@ export class Session {
     this.settle();
   }
 
+  /** struct fuse_open_out at `offset` of the payload: how the kernel is to treat this open file. */
+  answerOpenWith(offset: number, file: OpenFile): void {
+    const { flags, backingId } = this.backings.open(file);
+    this.reply.openOut(offset, file.handle, flags, backingId);
+  }
+
   /** Tells the kernel, before the call that causes it is answered, that whoever polls `kh` should look again. */
   notifyPoll(kh: number): void {
     this.#notifications.add(kh);
@@ -203,10 +218,11 @@ export class Session {
       this.#answer(thread.unique, result);
       return;
     }
-    this.reply.openOut(0, file.handle, openFlagsOf(file));
+    this.answerOpenWith(0, file);
     if (this.#answer(thread.unique, OPEN_OUT_BYTES)) return;
     // The kernel gave up on the open: nobody will release it.
     log('open of handle %d was not wanted any more', file.handle);
+    this.backings.close(file);
     const closing = new InFlight();
     closing.operation = this.fileSystem.openFiles.close(file);
     this.fileSystem.kernel.scheduler.enqueue(closing);

@@ -1,4 +1,5 @@
 import type { MountIdentity } from '../../vfs/file-system.ts';
+import type { WantedBacking } from './backings.ts';
 import type { LoopEnd } from './loop.ts';
 
 /** What the worker that serves a mount is started with. Everything in it can be copied between threads. */
@@ -6,12 +7,28 @@ export interface WorkerInput {
   readonly fuseDescriptor: number;
   /** An eventfd that ends the worker's sleep. */
   readonly wakeDescriptor: number;
-  /** One word, shared: not 0 when the mount is to end. */
-  readonly stop: Int32Array<SharedArrayBuffer>;
+  /** Words shared by both threads; see Flag. */
+  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly shmBacking: WantedBacking;
   readonly identity: MountIdentity;
   readonly spinMs: number;
   /** Tunables to set before anything runs; checked by the command line already. */
   readonly sysctls: readonly (readonly [name: string, value: number])[];
 }
 
-export type WorkerMessage = { readonly kind: 'ready' } | { readonly kind: 'ended'; readonly why: LoopEnd };
+/** Positions of the shared words: not 0 when the mount is to end, and when the main thread has sent a message. */
+export const Flag = { Stop: 0, Mail: 1 } as const;
+export const FLAG_COUNT = 2;
+
+/** From the worker. */
+export type WorkerMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'ended'; readonly why: LoopEnd }
+  /** Asks which processes map files of the mount: reading that can wait for those processes, so the worker must not. */
+  | { readonly kind: 'findMappers' };
+
+/** To the worker: inode and process of each mapping. */
+export interface MappersFound {
+  readonly kind: 'mappers';
+  readonly mappings: readonly (readonly [inode: number, pid: number])[];
+}

@@ -1,13 +1,19 @@
 import { format } from 'node:util';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import createDebug from 'debug';
 import { complain, LinuxHost } from '../../host/linux/linux-host.ts';
+import * as libc from '../../host/linux/libc.ts';
+import { MemfdMemory } from '../../host/linux/memfd.ts';
 import { Kernel } from '../../kern/kernel.ts';
+import { type Operation, sleep } from '../../kern/operation.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
 import { FuseDevice } from './device.ts';
 import { runLoop } from './loop.ts';
 import { Session } from './session.ts';
-import type { WorkerInput, WorkerMessage } from './worker-protocol.ts';
+import { Flag, type MappersFound, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
+
+/** A table that cannot be had shows what was known before. */
+const MAPPERS_TIMEOUT_MS = 2000;
 
 // The loop never returns to Node's event loop, which would carry standard error's writes.
 createDebug.log = (...words: unknown[]) => {
@@ -16,21 +22,77 @@ createDebug.log = (...words: unknown[]) => {
 
 const input = workerData as WorkerInput;
 const kernel = new Kernel(new LinuxHost());
-const fileSystem = new FileSystem(kernel, input.identity);
+const memory = new MemfdMemory();
+const fileSystem = new FileSystem(kernel, input.identity, memory);
 for (const [name, value] of input.sysctls) kernel.sysctls.preset(name, value);
 
 const device = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);
 const session = new Session(fileSystem, device);
+session.backings.wanted = input.shmBacking;
 
 function tell(message: WorkerMessage): void {
   parentPort!.postMessage(message);
 }
 
+/** Lets one question to the main thread serve all who ask meanwhile. */
+class MapperQuery {
+  readonly #channel = kernel.channel(this);
+  #isAsked = false;
+  #found: ReadonlyMap<number, readonly number[]> = new Map();
+
+  *ask(): Operation<ReadonlyMap<number, readonly number[]>> {
+    if (!this.#isAsked) tell({ kind: 'findMappers' });
+    this.#isAsked = true;
+    yield* sleep(this.#channel, { message: 'mappers', interruptible: true }, MAPPERS_TIMEOUT_MS);
+    return this.#found;
+  }
+
+  answer({ mappings }: MappersFound): void {
+    const found = new Map<number, number[]>();
+    for (const [inode, pid] of mappings) {
+      const pids = found.get(inode);
+      if (pids === undefined) found.set(inode, [pid]);
+      else if (!pids.includes(pid)) pids.push(pid);
+    }
+    this.#found = found;
+    this.#isAsked = false;
+    this.#channel.wakeup();
+    session.settle();
+  }
+}
+
+const mappers = new MapperQuery();
+fileSystem.findMappers = () => mappers.ask();
+
+const eventCount = new BigUint64Array(1);
+
+function takeMail(): void {
+  if (Atomics.load(input.flags, Flag.Mail) === 0) return;
+  Atomics.store(input.flags, Flag.Mail, 0);
+  libc.read(input.wakeDescriptor, eventCount, eventCount.byteLength);
+  for (;;) {
+    const received = receiveMessageOnPort(parentPort!) as { message: MappersFound } | undefined;
+    if (received === undefined) return;
+    mappers.answer(received.message);
+  }
+}
+
 const why = runLoop(session, device, {
   spinMs: input.spinMs,
-  isStopping: () => Atomics.load(input.stop, 0) !== 0,
+  isStopping: () => Atomics.load(input.flags, Flag.Stop) !== 0,
+  takeMail,
   onReady: () => {
-    tell({ kind: 'ready' });
+    const isFine = chooseBacking();
+    if (isFine) tell({ kind: 'ready' });
+    return isFine;
   },
 });
 tell({ kind: 'ended', why });
+
+/** Tries passthrough with a memory of its own. False when it was demanded and cannot be had. */
+function chooseBacking(): boolean {
+  const probe = memory.stage();
+  const isFine = session.backings.choose(typeof probe === 'number' ? -1 : probe.descriptor);
+  if (typeof probe !== 'number') probe.free();
+  return isFine;
+}

@@ -3,6 +3,7 @@ import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
   FUSE_OLDEST_MINOR_VERSION,
+  INIT2_PASSTHROUGH,
   INIT_OUT_BYTES,
   InitFlag,
   MAX_PAGES,
@@ -41,6 +42,11 @@ export function init(session: Session, request: Request): number {
   if (major > FUSE_KERNEL_VERSION) return INIT_OUT_BYTES;
   if (major < FUSE_KERNEL_VERSION || minor < FUSE_OLDEST_MINOR_VERSION) return -EPROTO;
   const flags = WANTED_FLAGS & request.u32(12);
+  const flags2 = (flags & InitFlag.INIT_EXT) !== 0 && request.bodyBytes >= 20 ? request.u32(16) : 0;
+  if (session.backings.negotiate((flags2 & INIT2_PASSTHROUGH) !== 0)) {
+    reply.setU32(32, INIT2_PASSTHROUGH);
+    reply.setU32(36, 1);
+  }
   session.negotiated = { minor: Math.min(minor, FUSE_KERNEL_MINOR_VERSION), flags };
   reply.setU32(8, request.u32(8));
   reply.setU32(12, flags);

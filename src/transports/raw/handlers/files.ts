@@ -14,13 +14,8 @@ import { WriteUio } from '../../../kern/uio.ts';
 import { Directory } from '../../../vfs/directory.ts';
 import type { Node } from '../../../vfs/node.ts';
 import type { OpenFile } from '../../../vfs/open-file.ts';
-import { PipeNode } from '../../../vfs/pipes.ts';
 import {
   ENTRY_OUT_BYTES,
-  FOPEN_DIRECT_IO,
-  FOPEN_NOFLUSH,
-  FOPEN_NONSEEKABLE,
-  FOPEN_STREAM,
   IOCTL_OUT_BYTES,
   LINUX_FMODE_EXEC,
   LINUX_O_ACCMODE,
@@ -60,12 +55,6 @@ function followFlags(file: OpenFile, linuxFlags: number): void {
   else file.flags &= ~FNONBLOCK;
 }
 
-export function openFlagsOf(file: OpenFile): number {
-  return file.isStream
-    ? FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_NOFLUSH
-    : FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
-}
-
 function beginOpen(session: Session, request: Request, node: Node, linuxFlags: number): OpenFile | number {
   return session.fileSystem.openFiles.add(node, fileFlags(linuxFlags), request.credentials);
 }
@@ -90,20 +79,21 @@ export function create(session: Session, request: Request): number {
   if (!(directory instanceof Directory)) return -ENOTDIR;
   if (name === null) return -EINVAL;
   // Another process may have made the name since this one looked.
-  const existing = directory.entries.get(name);
-  if (existing !== undefined && (linuxFlags & LINUX_O_EXCL) !== 0) return -EEXIST;
-  const node = existing ?? directory.makeFile(name, request.u32(4), request.credentials);
+  const found = directory.lookup(name);
+  const isMaker = found === -ENOENT;
+  if (!isMaker && (linuxFlags & LINUX_O_EXCL) !== 0) return -EEXIST;
+  const node = isMaker ? directory.createFile(name, request.u32(4), request.credentials) : found;
   if (typeof node === 'number') return node;
-  if (!(node instanceof PipeNode)) return -EISDIR;
+  if (node instanceof Directory) return -EISDIR;
   const file = beginOpen(session, request, node, linuxFlags);
-  const error = typeof file === 'number' ? file : node.openAtOnce(file, existing === undefined);
+  const error = typeof file === 'number' ? file : node.openAtOnce(file, isMaker);
   if (typeof file === 'number' || error < 0) {
     if (typeof file !== 'number') session.fileSystem.openFiles.drop(file);
-    if (existing === undefined) directory.unlink(name);
+    if (isMaker) directory.undoCreation(name);
     return error;
   }
   session.reply.entryOut(session.nodes.show(node), node, node.type);
-  session.reply.openOut(ENTRY_OUT_BYTES, file.handle, openFlagsOf(file));
+  session.answerOpenWith(ENTRY_OUT_BYTES, file);
   return ENTRY_OUT_BYTES + OPEN_OUT_BYTES;
 }
 
@@ -148,6 +138,7 @@ export function release(session: Session, request: Request): number {
   if (file === undefined) return -EBADF;
   const thread = session.thread(request);
   thread.node = file.node;
+  session.backings.close(file);
   thread.operation = session.fileSystem.openFiles.close(file);
   return session.start(thread);
 }

@@ -67,11 +67,18 @@ export const InitFlag = {
   INIT_EXT: 1 << 30,
 } as const;
 
+/** INIT flags, high word (flags2). */
+export const INIT2_PASSTHROUGH = 1 << (37 - 32);
+
 /** open_flags of an answer to OPEN. */
 export const FOPEN_DIRECT_IO = 1 << 0;
+/** Leave what the page cache has of the file. */
+export const FOPEN_KEEP_CACHE = 1 << 1;
 export const FOPEN_NONSEEKABLE = 1 << 2;
 export const FOPEN_STREAM = 1 << 4;
 export const FOPEN_NOFLUSH = 1 << 5;
+/** Mappings, and without DIRECT_IO reads and writes too, go to a backing file. */
+export const FOPEN_PASSTHROUGH = 1 << 7;
 
 export const FATTR_MODE = 1 << 0;
 export const FATTR_UID = 1 << 1;

@@ -68,6 +68,7 @@ export class Reply {
   /** struct fuse_attr at `offset`. `type` stands in for the node's own where MKNOD asked for another (T1). */
   attr(offset: number, node: Node, type: number): void {
     const { words } = this;
+    node.refresh();
     const size = node.sizeBytes;
     const { accessed, modified, changed } = node.times;
     this.setU64(offset, node.inode);
@@ -97,22 +98,22 @@ export class Reply {
     return ATTR_OUT_BYTES;
   }
 
-  /** struct fuse_entry_out; returns its length. An aliased node's name is looked up anew each time (T2). */
+  /** struct fuse_entry_out; returns its length. A name is looked up anew each time if it may lead elsewhere by then (T2). */
   entryOut(nodeid: number, node: Node, type: number): number {
     this.setU64(0, nodeid);
     this.setU64(8, 0);
-    this.setU64(16, node.isAliased ? 0 : STABLE_SECONDS);
+    this.setU64(16, node.isVolatile ? 0 : STABLE_SECONDS);
     this.setU64(24, node.isVolatile ? 0 : STABLE_SECONDS);
     this.setU64(32, 0);
     this.attr(40, node, type);
     return ENTRY_OUT_BYTES;
   }
 
-  /** struct fuse_open_out at `offset`. */
-  openOut(offset: number, handle: number, openFlags: number): void {
+  /** struct fuse_open_out at `offset`. `backingId` goes with FOPEN_PASSTHROUGH. */
+  openOut(offset: number, handle: number, openFlags: number, backingId = 0): void {
     this.setU64(offset, handle);
     this.setU32(offset + 8, openFlags);
-    this.setU32(offset + 12, 0);
+    this.setU32(offset + 12, backingId);
   }
 
   /** struct fuse_dirent at `offset`; returns its padded length, or 0 when it does not end before `limit`. */

@@ -1,0 +1,108 @@
+import { closeSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { ENOMEM } from '../../kern/errno.ts';
+import type { Operation } from '../../kern/operation.ts';
+import type { SegmentBacking } from '../../shm/memory.ts';
+import type { SegmentStorage, StorageMemory } from '../../shm/storage.ts';
+import * as libc from './libc.ts';
+
+const MEMFD_NAME = 'ipcfs';
+
+/** Anonymous memory of the kernel behind a descriptor: what this program reads and writes, and what processes map, is one. */
+class MemfdStorage implements SegmentStorage {
+  readonly descriptor: number;
+  sizeBytes = 0;
+  /** Where the pages are mapped while they are locked; 0 otherwise. */
+  #lockedAt = 0;
+  #isFree = false;
+
+  constructor(descriptor: number) {
+    this.descriptor = descriptor;
+  }
+
+  /** Gives the memory its final size; nobody can change it from now on. 0 or a negative errno. */
+  fix(sizeBytes: number): number {
+    try {
+      ftruncateSync(this.descriptor, sizeBytes);
+    } catch {
+      return -ENOMEM;
+    }
+    this.sizeBytes = sizeBytes;
+    libc.seal(this.descriptor);
+    return 0;
+  }
+
+  read(position: number, target: Uint8Array): void {
+    readSync(this.descriptor, target, 0, target.length, position);
+  }
+
+  write(position: number, source: Uint8Array): number {
+    if (this.#isFree) return -ENOMEM;
+    try {
+      writeSync(this.descriptor, source, 0, source.length, position);
+    } catch {
+      return -ENOMEM;
+    }
+    this.sizeBytes = Math.max(this.sizeBytes, position + source.length);
+    return 0;
+  }
+
+  lock(): number {
+    if (this.#lockedAt !== 0) return 0;
+    const address = libc.mapShared(this.descriptor, this.sizeBytes);
+    if (address < 0) return -libc.errno();
+    if (libc.mlock(address, this.sizeBytes) < 0) {
+      const errno = libc.errno();
+      libc.munmap(address, this.sizeBytes);
+      return -errno;
+    }
+    this.#lockedAt = address;
+    return 0;
+  }
+
+  unlock(): void {
+    if (this.#lockedAt === 0) return;
+    libc.munmap(this.#lockedAt, this.sizeBytes);
+    this.#lockedAt = 0;
+  }
+
+  /** Also when a creation that failed has done it already. */
+  free(): void {
+    if (this.#isFree) return;
+    this.#isFree = true;
+    this.unlock();
+    closeSync(this.descriptor);
+  }
+}
+
+/** Segments as memfds, sealed once their size is fixed. */
+export class MemfdMemory implements StorageMemory {
+  #adopted: MemfdStorage | null = null;
+
+  stage(): MemfdStorage | number {
+    const descriptor = libc.memfdCreate(MEMFD_NAME, libc.MFD_CLOEXEC | libc.MFD_ALLOW_SEALING);
+    return descriptor < 0 ? -libc.errno() : new MemfdStorage(descriptor);
+  }
+
+  adopt(staged: SegmentStorage | null): void {
+    this.#adopted = staged as MemfdStorage | null;
+  }
+
+  *allocate(sizeBytes: number): Operation<SegmentBacking | number> {
+    const adopted = this.#adopted;
+    this.#adopted = null;
+    const storage = adopted ?? this.stage();
+    if (typeof storage === 'number') return storage;
+    const error = storage.fix(sizeBytes);
+    if (error === 0) return storage;
+    if (adopted === null) storage.free();
+    return error;
+  }
+
+  reserveTable(_slotCount: number): number {
+    return 0;
+  }
+
+  releaseTable(_slotCount: number): void {
+    // The table is an object of the collector's.
+  }
+}

@@ -1,0 +1,96 @@
+import createDebug from 'debug';
+import { errnoName } from '../../kern/errno.ts';
+import type { OpenFile } from '../../vfs/open-file.ts';
+import type { Device } from './device.ts';
+import {
+  FOPEN_DIRECT_IO,
+  FOPEN_KEEP_CACHE,
+  FOPEN_NOFLUSH,
+  FOPEN_NONSEEKABLE,
+  FOPEN_PASSTHROUGH,
+  FOPEN_STREAM,
+} from './protocol/constants.ts';
+
+const log = createDebug('ipcfs:backing');
+
+const STREAM_FLAGS = FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_NOFLUSH;
+const TEXT_FLAGS = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+/** Mappings go to the backing file itself; reads and writes come to us, who know where a segment ends. */
+const PASSTHROUGH_FLAGS = FOPEN_DIRECT_IO | FOPEN_PASSTHROUGH | FOPEN_NOFLUSH;
+const CACHED_FLAGS = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+
+/** How processes map segments: their memory itself, or the kernel's page cache, which asks us for pages. */
+export type SegmentBackingKind = 'passthrough' | 'cached';
+export type WantedBacking = SegmentBackingKind | 'auto';
+
+interface Backing {
+  readonly id: number;
+  openFiles: number;
+}
+
+/**
+ * The backing files that the kernel knows, by the descriptor of their memory. All opens of one inode must name the same one, and
+ * cached and passthrough opens do not go together, so the kind is chosen once.
+ */
+export class BackingTable {
+  readonly #device: Device;
+  readonly #backings = new Map<number, Backing>();
+  kind: SegmentBackingKind = 'cached';
+  wanted: WantedBacking = 'auto';
+  #isNegotiated = false;
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** In INIT: whether to ask for passthrough, which `isOffered` by the kernel or not. */
+  negotiate(isOffered: boolean): boolean {
+    this.#isNegotiated = isOffered && this.wanted !== 'cached';
+    return this.#isNegotiated;
+  }
+
+  /**
+   * After INIT: finds out whether passthrough works, which needs a privilege, by trying with some memory. False when it was
+   * demanded and does not work.
+   */
+  choose(probeDescriptor: number): boolean {
+    this.kind = 'cached';
+    if (this.wanted === 'cached') return true;
+    if (this.#isNegotiated && probeDescriptor >= 0) {
+      const id = this.#device.openBacking(probeDescriptor);
+      if (id > 0) {
+        this.#device.closeBacking(id);
+        this.kind = 'passthrough';
+        return true;
+      }
+      log('passthrough was refused with %s', errnoName(-id));
+    }
+    return this.wanted === 'auto';
+  }
+
+  /** open_flags and backing id for the answer to an open. */
+  open(file: OpenFile): { flags: number; backingId: number } {
+    const descriptor = file.memoryDescriptor;
+    if (file.isStream) return { flags: STREAM_FLAGS, backingId: 0 };
+    if (descriptor < 0) return { flags: TEXT_FLAGS, backingId: 0 };
+    if (this.kind === 'cached') return { flags: CACHED_FLAGS, backingId: 0 };
+    let backing = this.#backings.get(descriptor);
+    if (backing === undefined) {
+      const id = this.#device.openBacking(descriptor);
+      // Without a backing file this open can be read and written, and not mapped.
+      if (id <= 0) return { flags: TEXT_FLAGS, backingId: 0 };
+      backing = { id, openFiles: 0 };
+      this.#backings.set(descriptor, backing);
+    }
+    backing.openFiles++;
+    return { flags: PASSTHROUGH_FLAGS, backingId: backing.id };
+  }
+
+  /** The end of an open file, before its memory is freed. */
+  close(file: OpenFile): void {
+    const backing = this.#backings.get(file.memoryDescriptor);
+    if (backing === undefined || --backing.openFiles > 0) return;
+    this.#backings.delete(file.memoryDescriptor);
+    this.#device.closeBacking(backing.id);
+  }
+}

@@ -1,0 +1,54 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { ShmProcess } from '../shm/attachments.ts';
+import { TicketSpace } from '../shm/address-space.ts';
+import { type Segment } from '../shm/segment.ts';
+import type { ShmSubsystem } from '../shm/subsystem.ts';
+import type { NodeContext } from './node.ts';
+import type { StorageMemory } from '../shm/storage.ts';
+import { SegmentNode } from './segments.ts';
+
+const SCRATCH_BYTES = 1024 * 1024;
+
+/** What the files of shm/ share: the engine, a node for each segment, and the processes that have segments open. */
+export class SegmentFiles {
+  readonly context: NodeContext;
+  readonly shm: ShmSubsystem;
+  readonly memory: StorageMemory;
+  /** Bytes on their way between a caller and a segment; used within one step. */
+  readonly scratch = new Uint8Array(SCRATCH_BYTES);
+  readonly #nodes = new WeakMap<Segment, SegmentNode>();
+  /** By process id: shmseg limits what one process has open. */
+  readonly #processes = new Map<number, { readonly process: ShmProcess; openFiles: number }>();
+
+  constructor(context: NodeContext, shm: ShmSubsystem, memory: StorageMemory) {
+    this.context = context;
+    this.shm = shm;
+    this.memory = memory;
+  }
+
+  nodeFor(segment: Segment): SegmentNode {
+    let node = this.#nodes.get(segment);
+    if (node === undefined) {
+      node = new SegmentNode(this.context, this, segment);
+      this.#nodes.set(segment, node);
+    }
+    return node;
+  }
+
+  /** The process of a caller that opens a segment; each `enter` is followed by one `leave`. */
+  enter(credentials: Credentials): ShmProcess {
+    const pid = this.context.kernel.host.processOf(credentials.pid);
+    let entry = this.#processes.get(pid);
+    if (entry === undefined) {
+      entry = { process: new ShmProcess({ ...credentials, pid }, new TicketSpace()), openFiles: 0 };
+      this.#processes.set(pid, entry);
+    }
+    entry.openFiles++;
+    return entry.process;
+  }
+
+  leave(process: ShmProcess): void {
+    const entry = this.#processes.get(process.credentials.pid)!;
+    if (--entry.openFiles === 0) this.#processes.delete(process.credentials.pid);
+  }
+}
