@@ -167,6 +167,15 @@ describeMount('from mount to umount', () => {
     expect(isMounted(directory)).toBe(false);
   });
 
+  test('a server that was unmounted leaves alone what is mounted there now', async () => {
+    const directory = scratch.directory();
+    expect((await run('mount', ['-t', 'tmpfs', 'none', directory])).status).toBe(0);
+    const server = await scratch.mountInForeground(directory);
+    expect((await run('umount', [directory])).status).toBe(0);
+    expect(await server.finished()).toMatchObject({ status: 0, stderr: '' });
+    expect(isMounted(directory)).toBe(true);
+  });
+
   test('when the server is killed, calls that wait fail at once; mount takes over what it left', async () => {
     const directory = scratch.directory();
     const pid = await scratch.mount(directory);

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import { lookup, makePipe, mknodBody, openBody, walk } from '../support/fuse-calls.ts';
-import { attrOf, Body, FuseClient, handleOf, textOf } from '../support/fuse-client.ts';
+import { attrOf, Body, FuseClient, handleOf, nodeidOf, textOf } from '../support/fuse-client.ts';
 
 let client: FuseClient;
 let pipes: number;
@@ -172,4 +172,34 @@ test('RENAME2 keeps what NOREPLACE protects, exchanges, and knows no other flag'
   expect(rename2(0)).toBe(0);
   expect(inode('b')).toBe(b);
   expect(walkNames()).toEqual(['b']);
+});
+
+test('a directory is not moved into itself, by rename or by exchange', () => {
+  const mkdir = (parent: number, name: string): number =>
+    nodeidOf(client.request(Opcode.MKDIR, parent, new Body().u32(0o755).u32(0).name(name)));
+  const outer = mkdir(pipes, 'outer');
+  const inner = mkdir(outer, 'inner');
+  mkdir(inner, 'innermost');
+  const move = (newParent: number, flags: number, newName: string): number =>
+    client.error(
+      Opcode.RENAME2,
+      pipes,
+      new Body().u64(newParent).u32(flags).u32(0).name('outer').name(newName),
+    );
+  expect(move(inner, 0, 'new')).toBe(-22);
+  expect(move(outer, 0, 'new')).toBe(-22);
+  expect(move(inner, 2, 'innermost')).toBe(-22);
+  const back = new Body().u64(pipes).u32(2).u32(0).name('innermost').name('outer');
+  expect(client.error(Opcode.RENAME2, inner, back)).toBe(-22);
+});
+
+test('a removed directory that is still known takes no names', () => {
+  const made = client.request(Opcode.MKDIR, pipes, new Body().u32(0o755).u32(0).name('d'));
+  const removed = nodeidOf(made);
+  makePipe(client, 'a');
+  expect(client.error(Opcode.RMDIR, pipes, new Body().name('d'))).toBe(0);
+  expect(client.error(Opcode.MKNOD, removed, mknodBody('x', 0o100644))).toBe(-2);
+  expect(client.error(Opcode.MKDIR, removed, new Body().u32(0o755).u32(0).name('x'))).toBe(-2);
+  expect(client.error(Opcode.RENAME, pipes, new Body().u64(removed).name('a').name('x'))).toBe(-2);
+  expect(walkNames()).toEqual(['a']);
 });
