@@ -40,6 +40,12 @@ export class Scheduler {
   #current: Thread | null = null;
   #sleepingCount = 0;
 
+  /**
+   * Called with what an operation threw: a bug of ours. The operation has ended, without a result. Without this, it is thrown on to
+   * whoever runs the scheduler.
+   */
+  onFailure: ((thread: Thread, error: unknown) => void) | null = null;
+
   constructor(callouts: CalloutQueue, choose: Chooser | null = null) {
     this.#callouts = callouts;
     this.#choose = choose;
@@ -157,9 +163,14 @@ export class Scheduler {
     let step: IteratorResult<undefined, number>;
     try {
       step = thread.operation!.next(reason);
-    } finally {
+    } catch (error) {
       this.#current = null;
+      thread.state = ThreadState.Done;
+      if (this.onFailure === null) throw error;
+      this.onFailure(thread, error);
+      return true;
     }
+    this.#current = null;
     if (step.done !== true) {
       assert((thread.state as ThreadState) === ThreadState.Sleeping, 'an operation yields only to sleep');
       return false;

@@ -28,6 +28,7 @@ test('a process: its group leader, its users, its start', async () => {
     tgid: pid,
     realUid: process.getuid!(),
     savedUid: process.getuid!(),
+    groups: expect.any(Array) as number[],
   });
   const stat = processStat(pid);
   expect(stat?.processGroup).toBe(pid);

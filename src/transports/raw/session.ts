@@ -1,12 +1,12 @@
 import createDebug from 'debug';
-import { EAGAIN, EINVAL, ENOSYS, EPIPE } from '../../kern/errno.ts';
+import { EAGAIN, EINVAL, EIO, ENOSYS, EPIPE } from '../../kern/errno.ts';
 import { type Thread, ThreadState } from '../../kern/scheduler.ts';
 import type { FileSystem } from '../../vfs/file-system.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import type { BlockedCall } from '../../vfs/info.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { Device } from './device.ts';
-import { ANSWERED, opcodeTable, STARTED } from './handlers/table.ts';
+import { ANSWERED, type OpcodeEntry, opcodeTable, STARTED } from './handlers/table.ts';
 import { InFlight } from './in-flight.ts';
 import { NodeTable } from './node-table.ts';
 import { Opcode, OPEN_OUT_BYTES, WRITE_OUT_BYTES } from './protocol/constants.ts';
@@ -56,6 +56,7 @@ export class Session {
     this.device = device;
     this.nodes = new NodeTable(fileSystem.root);
     this.backings = new BackingTable(device);
+    fileSystem.kernel.scheduler.onFailure = this.#onFailure;
     this.#request = new Request(this.buffers.current);
     fileSystem.blockedCalls = () => this.#blockedCalls();
     fileSystem.transportFacts = () => [
@@ -83,11 +84,34 @@ export class Session {
       log('%s of %d bytes is too short', entry.name, request.bodyBytes);
       if (entry.isAnswered) this.#answer(request.unique, -EINVAL);
     } else {
-      const result = entry.handle(this, request);
+      const result = this.#handle(entry, request);
       if (log.enabled) log('%s node %d -> %d', entry.name, request.nodeid, result);
       if (result !== STARTED && result !== ANSWERED) this.#answer(request.unique, result);
     }
     this.settle();
+  }
+
+  /** A handler that throws has a bug: its caller gets EIO, and everybody else goes on. */
+  #handle(entry: OpcodeEntry, request: Request): number {
+    try {
+      return entry.handle(this, request);
+    } catch (error) {
+      this.#complain(entry.name, error);
+      return -EIO;
+    }
+  }
+
+  readonly #onFailure = (ended: Thread, error: unknown): void => {
+    const thread = ended as InFlight;
+    this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
+    this.#inFlight.delete(thread.unique);
+    if (thread.opcode === Opcode.OPEN) this.fileSystem.openFiles.drop(thread.file!);
+    if (thread.unique !== 0) this.#answer(thread.unique, -EIO);
+  };
+
+  #complain(call: string, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.fileSystem.kernel.host.log(`internal error in ${call}, please report it: ${text}`);
   }
 
   /** Runs what has become runnable and sends the notifications that came of it. */
