@@ -1,4 +1,4 @@
-import { EBADF, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
+import { EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
 import { FNONBLOCK, FREAD, FWRITE } from '../../../kern/file.ts';
 import {
   POLLERR,
@@ -23,6 +23,7 @@ import {
   LINUX_O_EXCL,
   LINUX_O_NONBLOCK,
   LINUX_O_RDWR,
+  LINUX_O_TRUNC,
   LINUX_O_WRONLY,
   OPEN_OUT_BYTES,
   POLL_SCHEDULE_NOTIFY,
@@ -62,7 +63,9 @@ function beginOpen(session: Session, request: Request, node: Node, linuxFlags: n
 export function open(session: Session, request: Request): number {
   const node = session.nodes.get(request.nodeid)?.node;
   if (node === undefined) return -ENOENT;
-  const file = beginOpen(session, request, node, request.u32(0));
+  const linuxFlags = request.u32(0);
+  if ((linuxFlags & LINUX_O_TRUNC) !== 0 && !session.backings.mayTruncate(node)) return -EBUSY;
+  const file = beginOpen(session, request, node, linuxFlags);
   if (typeof file === 'number') return file;
   const thread = session.thread(request);
   thread.node = node;

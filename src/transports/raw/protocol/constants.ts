@@ -105,6 +105,7 @@ export const LINUX_O_ACCMODE = 0o3;
 export const LINUX_O_WRONLY = 0o1;
 export const LINUX_O_RDWR = 0o2;
 export const LINUX_O_EXCL = 0o200;
+export const LINUX_O_TRUNC = 0o1000;
 export const LINUX_O_APPEND = 0o2000;
 export const LINUX_O_NONBLOCK = 0o4000;
 /** Set by the kernel when a file is opened to be executed. */
