@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { AssertionFailure } from '../../src/kern/assert.ts';
 import { rootCredentials } from '../../src/kern/credentials.ts';
 import { EACCES, EFAULT, EINVAL, EIO, EMFILE, ENOMEM } from '../../src/kern/errno.ts';
 import { TicketSpace } from '../../src/shm/address-space.ts';
@@ -271,6 +272,17 @@ test('S43: an address that rounds to 0 is page 0, and not a free choice', () => 
   expect(process.addresses).toEqual([]);
 });
 
+test('S41 S43: where page 0 can be mapped, it is an attachment as any other', () => {
+  const world = new ShmWorld();
+  world.setLimit('shm_use_phys', 1);
+  const id = world.make();
+  const process = world.process();
+  process.space.allowsPageZero = true;
+  expect(world.attach(process, id, { address: 1, flags: SHM_RND })).toBe(0);
+  expect([process.addresses, process.space.wiredCount, world.status(id).attachCount]).toEqual([[0], 1, 1]);
+  expect(world.detach(process, 0)).toBe(0);
+});
+
 test('S44: no detach can match an attach under way', () => {
   const world = new ShmWorld();
   const id = world.make();
@@ -327,4 +339,18 @@ test('S33 S41: a mount wires and counts as any process does', () => {
   expect(finish(world, attach(world.shm, process, segment))).toBe(-EMFILE);
   expect(world.unlock(process, segment.id)).toBe(0);
   expect(segment.isWired).toBe(false);
+});
+
+test('S31: what has ended or is in creation cannot be attached past the lookup', () => {
+  const world = new ShmWorld();
+  const id = world.make();
+  const ended = world.segment(id);
+  world.remove(id);
+  const gate = world.closeGate(world.memory);
+  world.startGet(5, PAGE, 0o1600);
+  const creating = world.table.findKey(5)!;
+  for (const segment of [ended, creating]) {
+    expect(() => finish(world, attach(world.shm, world.process(), segment))).toThrow(AssertionFailure);
+  }
+  gate.open();
 });

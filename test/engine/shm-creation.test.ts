@@ -210,6 +210,24 @@ describe('a creation whose size comes later', () => {
     expect(world.table.committedPages).toBe(3);
   });
 
+  test('S18 S19: memory that cannot be had or wired leaves it without pages, waiting for another try', () => {
+    const world = new ShmWorld();
+    const creation = begin(world);
+    Object.assign(world.memory.allocateFault, { error: ENOMEM, times: 1 });
+    expect(world.now(creation.setSize(3 * PAGE))).toBe(-ENOMEM);
+    expect([creation.isPending, creation.segment.sizeBytes, world.table.committedPages]).toEqual([
+      true,
+      0,
+      0,
+    ]);
+    world.setLimit('shm_use_phys', 1);
+    Object.assign(world.memory.lockFault, { error: EAGAIN, times: 1 });
+    expect(world.now(creation.setSize(3 * PAGE))).toBe(-EAGAIN);
+    expect([creation.isPending, world.table.committedPages, world.memory.live.size]).toEqual([true, 0, 0]);
+    expect(world.now(creation.setSize(2 * PAGE))).toBe(65536);
+    expect([world.table.committedPages, world.segment(65536).isWired]).toEqual([2, true]);
+  });
+
   test('S28: when it is abandoned nothing is left, and who waits looks again', () => {
     const world = new ShmWorld();
     const creation = begin(world);

@@ -129,13 +129,14 @@ interface Mapping {
   isWired: boolean;
 }
 
-/** An address space with nothing but segments in it. Page 0 cannot be mapped. */
+/** An address space with nothing but segments in it. Page 0 cannot be mapped unless a test says so. */
 export class FakeSpace implements AddressSpace {
   readonly mappings = new Map<number, Mapping>();
   readonly mapFault: Fault = { error: 0, after: 0, times: Infinity };
   readonly wireFault: Fault = { error: 0, after: 0, times: Infinity };
   readonly unwireFault: Fault = { error: 0, after: 0, times: Infinity };
   gate: WaitChannel | null = null;
+  allowsPageZero = false;
 
   *map({ backing, sizeBytes, address, isWritable }: MapRequest): Operation<number> {
     if (this.gate !== null) {
@@ -145,7 +146,7 @@ export class FakeSpace implements AddressSpace {
     const error = takeFault(this.mapFault);
     if (error !== 0) return -error;
     const place = address ?? this.#freeAddress();
-    if (place === 0 || this.#isTaken(place, sizeBytes)) return -ENOMEM;
+    if ((place === 0 && !this.allowsPageZero) || this.#isTaken(place, sizeBytes)) return -ENOMEM;
     assert(!(backing as FakeBacking).isFree, 'what is mapped exists');
     this.mappings.set(place, { backing: backing as FakeBacking, sizeBytes, isWritable, isWired: false });
     return place;
