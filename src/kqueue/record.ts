@@ -22,11 +22,8 @@ function readUnsigned(view: DataView, at: number): number | bigint {
 }
 
 function readSigned(view: DataView, at: number): number | bigint {
-  const high = view.getInt32(at + 4, true);
-  // The lowest of these is -2^53, which is just not safe.
-  return high >= -SAFE_HIGH + 1 && high < SAFE_HIGH
-    ? high * WORD + view.getUint32(at, true)
-    : view.getBigInt64(at, true);
+  const value = view.getInt32(at + 4, true) * WORD + view.getUint32(at, true);
+  return Number.isSafeInteger(value) ? value : view.getBigInt64(at, true);
 }
 
 function write64(view: DataView, at: number, value: number | bigint): void {

@@ -44,16 +44,19 @@ export function* collect(
   let collected = 0;
   let error = 0;
   let rounds = 0;
+  let wasAwakened = false;
   while (collected < limit && sink.hasOther !== true) {
     if (kqueue.count === 0 && collected === 0) {
       if (polls) break;
       const remainingMs = deadlineMs - callouts.nowMs();
       if (remainingMs <= 0) break;
       const sleepMs = remainingMs === Infinity ? undefined : Math.min(remainingMs, LONGEST_SLEEP_MS);
-      if ((yield* sleep(kqueue.channel, collectSleep, sleepMs)) === WakeReason.Interrupted) {
+      const reason = yield* sleep(kqueue.channel, collectSleep, sleepMs);
+      if (reason === WakeReason.Interrupted) {
         error = -EINTR;
         break;
       }
+      wasAwakened = reason === WakeReason.Awakened;
       end = kqueue.nextSequence;
       rounds++;
       if (rounds === subsystem.checkLoop) {
@@ -72,8 +75,9 @@ export function* collect(
     // What was queued meanwhile is looked at only while there is no event: else one knote could come twice.
     if (stored === 0) end = kqueue.nextSequence;
   }
-  // Events that this call was woken for and leaves behind are another collector's (KB10).
-  if (kqueue.firstPending !== null && kqueue.firstPending.sequence < end) kqueue.channel.wakeupOne();
+  // A wake-up stands for one event, and this call may have taken another, or none: what it leaves behind is for the next (KB10).
+  const left = kqueue.firstPending;
+  if (wasAwakened && left !== null && left.sequence < end) kqueue.channel.wakeupOne();
   return collected > 0 ? collected : error;
 }
 
