@@ -35,8 +35,13 @@ export class CalloutQueue {
 
   /** Calls `fire` from `runExpired` once `delayMs` milliseconds have passed, never earlier. */
   schedule(delayMs: number, fire: () => void): Callout {
+    return this.scheduleAt(this.nowMs() + delayMs, fire);
+  }
+
+  /** Calls `fire` from `runExpired` once the monotonic clock shows `deadlineMs`, never earlier. */
+  scheduleAt(deadlineMs: number, fire: () => void): Callout {
     const callout: Callout = {
-      deadlineMs: this.nowMs() + delayMs,
+      deadlineMs,
       fire,
       position: this.#heap.length,
       sequence: this.#sequence++,

@@ -47,6 +47,14 @@ export interface FileOps {
   close(file: File): Operation<number>;
 }
 
+/** A registration that ends when the file it was made under is closed. Linked through itself, for File only. */
+export interface FileKnote {
+  nextOfFile: FileKnote | null;
+  previousOfFile: FileKnote | null;
+  /** The file is being closed: the registration goes, silently. */
+  fileClosed(): void;
+}
+
 /** An open file description (struct file). */
 export class File {
   /** FREAD and FWRITE are fixed at open; FNONBLOCK follows fcntl. */
@@ -66,6 +74,8 @@ export class File {
   /** Reads and writes that moved data (P49, P67). */
   messagesReceived = 0;
   messagesSent = 0;
+  /** The newest of the knotes registered under this file (f_klist). */
+  #knotes: FileKnote | null = null;
 
   constructor(flags: number, ops: FileOps, credentials: Credentials) {
     this.flags = flags;
@@ -84,4 +94,32 @@ export class File {
   get nonBlocking(): boolean {
     return (this.flags & FNONBLOCK) !== 0;
   }
+
+  addKnote(knote: FileKnote): void {
+    knote.previousOfFile = null;
+    knote.nextOfFile = this.#knotes;
+    if (this.#knotes !== null) this.#knotes.previousOfFile = knote;
+    this.#knotes = knote;
+  }
+
+  removeKnote(knote: FileKnote): void {
+    if (knote.previousOfFile === null) this.#knotes = knote.nextOfFile;
+    else knote.previousOfFile.nextOfFile = knote.nextOfFile;
+    if (knote.nextOfFile !== null) knote.nextOfFile.previousOfFile = knote.previousOfFile;
+    knote.nextOfFile = null;
+    knote.previousOfFile = null;
+  }
+
+  /** For knotesOfClosedFile. */
+  get newestKnote(): FileKnote | null {
+    return this.#knotes;
+  }
+}
+
+/**
+ * Removes the knotes registered under a file, in time proportional to their number. Whoever closes a file calls it before the
+ * file's own close (knote_fdclose; K55, K57).
+ */
+export function knotesOfClosedFile(file: File): void {
+  for (let knote = file.newestKnote; knote !== null; knote = file.newestKnote) knote.fileClosed();
 }

@@ -12,8 +12,13 @@ export const EVFILT_EXCEPT = -8;
 export const EVFILT_USER = -9;
 
 /** What a VNODE knote hears of, as hints of Klist.notify. */
-export const NOTE_DELETE = 0x0001;
-export const NOTE_ATTRIB = 0x0008;
+export const NOTE_DELETE = 0x01;
+export const NOTE_WRITE = 0x02;
+export const NOTE_EXTEND = 0x04;
+export const NOTE_ATTRIB = 0x08;
+export const NOTE_LINK = 0x10;
+export const NOTE_RENAME = 0x20;
+export const NOTE_REVOKE = 0x40;
 
 export const EV_ONESHOT = 0x0010;
 export const EV_EOF = 0x8000;
@@ -34,37 +39,80 @@ export interface Knote {
   /** EV_EOF and EV_ONESHOT are set here by filters and lists. */
   flags: number;
   fflags: number;
-  data: number;
+  data: number | bigint;
   filterOps: FilterOps | null;
   /** The object that the filter looks at. */
   hook: unknown;
+  /** The list that the knote is on, and its neighbours there: for Klist only. */
+  klist: Klist | null;
+  newer: Knote | null;
+  older: Knote | null;
   /** Called when the filter said that the knote is active. */
   activate(): void;
 }
 
-/** The knotes of one object (struct klist). */
+/** A walk along a list, which goes on correctly when knotes leave the list meanwhile. */
+interface Walk {
+  next: Knote | null;
+  /** The walk within which this one began. */
+  readonly outer: Walk | null;
+}
+
+/** The knotes of one object (struct klist): linked through the knotes themselves, newest first (K68). */
 export class Klist {
-  #knotes: Set<Knote> | null = null;
+  #newest: Knote | null = null;
+  #size = 0;
+  #walk: Walk | null = null;
 
   get size(): number {
-    return this.#knotes?.size ?? 0;
+    return this.#size;
   }
 
+  /** Nothing happens when the knote is on the list already. */
   add(knote: Knote): void {
-    this.#knotes ??= new Set();
-    this.#knotes.add(knote);
+    if (knote.klist === this) return;
+    knote.klist = this;
+    knote.newer = null;
+    knote.older = this.#newest;
+    if (this.#newest !== null) this.#newest.newer = knote;
+    this.#newest = knote;
+    this.#size++;
   }
 
+  /** Nothing happens when the knote is not on the list. */
   remove(knote: Knote): void {
-    this.#knotes?.delete(knote);
+    if (knote.klist !== this) return;
+    for (let walk = this.#walk; walk !== null; walk = walk.outer) {
+      if (walk.next === knote) walk.next = knote.older;
+    }
+    if (knote.newer === null) this.#newest = knote.older;
+    else knote.newer.older = knote.older;
+    if (knote.older !== null) knote.older.newer = knote.newer;
+    knote.klist = null;
+    knote.newer = null;
+    knote.older = null;
+    this.#size--;
+  }
+
+  /** Calls `visit` for each knote, newest first. Knotes may leave meanwhile; those that come are not visited. */
+  forEach(visit: (knote: Knote) => void): void {
+    if (this.#newest === null) return;
+    const walk: Walk = { next: this.#newest, outer: this.#walk };
+    this.#walk = walk;
+    while (walk.next !== null) {
+      const knote = walk.next;
+      walk.next = knote.older;
+      visit(knote);
+    }
+    this.#walk = walk.outer;
   }
 
   /** Evaluates every knote and activates those whose filter says so (KNOTE). */
   notify(hint: number): void {
-    if (this.#knotes === null || this.#knotes.size === 0) return;
-    for (const knote of this.#knotes) {
+    if (this.#newest === null) return;
+    this.forEach((knote) => {
       if (knote.filterOps!.event(knote, hint)) knote.activate();
-    }
+    });
   }
 
   /**
@@ -72,12 +120,10 @@ export class Klist {
    * delivered once more and then disappears (P102).
    */
   clear(): void {
-    if (this.#knotes === null) return;
-    const knotes = this.#knotes;
-    this.#knotes = null;
-    for (const knote of knotes) {
+    this.forEach((knote) => {
+      this.remove(knote);
       knote.flags |= EV_ONESHOT;
       if (knote.filterOps!.event(knote, 0)) knote.activate();
-    }
+    });
   }
 }

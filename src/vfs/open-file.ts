@@ -1,6 +1,6 @@
 import type { Credentials } from '../kern/credentials.ts';
 import { EBADF, ENFILE, ENOTTY, EOPNOTSUPP } from '../kern/errno.ts';
-import { File, type FileOps } from '../kern/file.ts';
+import { File, type FileOps, knotesOfClosedFile } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, Poller } from '../kern/poll.ts';
 import type { Node } from './node.ts';
@@ -79,6 +79,7 @@ export class OpenFileTable {
   *close(file: OpenFile): Operation<number> {
     this.drop(file);
     file.poller?.cancel();
+    knotesOfClosedFile(file);
     return yield* file.ops.close(file);
   }
 }

@@ -254,6 +254,9 @@ function watch(segment: Segment, hints: number[]): Knote {
     data: 0,
     filterOps,
     hook: segment,
+    klist: null,
+    newer: null,
+    older: null,
     activate: () => undefined,
   };
   segment.klist.add(knote);

@@ -5,7 +5,7 @@ import { EPERM, ESRCH } from '../../src/kern/errno.ts';
 import { File, FREAD, FWRITE, FNONBLOCK } from '../../src/kern/file.ts';
 import type { Host, SignalOwner } from '../../src/kern/host.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
-import { EV_ONESHOT, type FilterOps, type Knote } from '../../src/kern/klist.ts';
+import { EV_ONESHOT, type FilterOps, type Klist, type Knote } from '../../src/kern/klist.ts';
 import type { Operation } from '../../src/kern/operation.ts';
 import type { Poller } from '../../src/kern/poll.ts';
 import { type Chooser, Thread, ThreadState } from '../../src/kern/scheduler.ts';
@@ -297,6 +297,9 @@ export function countNotifications(end: PipeEnd): () => number {
       },
     },
     hook: end,
+    klist: null,
+    newer: null,
+    older: null,
     activate: () => undefined,
   });
   return () => count;
@@ -311,6 +314,9 @@ export class TestKnote implements Knote {
   data = 0;
   filterOps: FilterOps | null = null;
   hook: unknown = null;
+  klist: Klist | null = null;
+  newer: Knote | null = null;
+  older: Knote | null = null;
   activations = 0;
 
   constructor(file: File, filter: number) {

@@ -13,6 +13,9 @@ export interface LoopOptions {
   readonly takeMail: () => void;
 }
 
+/** The longest time-out that poll(2) takes. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
 /** Why a loop has ended. */
 export type LoopEnd = 'unmounted' | 'stopped' | 'refused';
 
@@ -49,7 +52,7 @@ export function runLoop(session: Session, device: FuseDevice, options: LoopOptio
       case EAGAIN:
         if (nowMs >= spinUntilMs && scheduler.runnableCount === 0) {
           const waitMs = callouts.nextDeadlineMs() - nowMs;
-          device.wait(waitMs === Infinity ? -1 : Math.max(0, Math.ceil(waitMs)));
+          device.wait(waitMs === Infinity ? -1 : Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(waitMs))));
         }
         break;
       // A request that was given up before it was read, and a signal.

@@ -1,0 +1,79 @@
+import { ENOMEM } from '../../kern/errno.ts';
+import type { Callout } from '../../kern/callout.ts';
+import { EV_ONESHOT } from '../../kern/klist.ts';
+import { EV_CLEAR } from '../kevent.ts';
+import type { Knote, QueueFilterOps } from '../knote.ts';
+
+/** The period of a timer that asks for 0 or less (K79). */
+export const TICK_MS = 1;
+
+/** Longer periods are cut to this: 2^31-1 ticks of the original's clock, about 248 days (K121). */
+export const LONGEST_PERIOD_MS = (2 ** 31 - 1) * 10;
+
+/** The armed callout of a timer knote. */
+class Timer {
+  readonly #knote: Knote;
+  readonly #fire = (): void => {
+    this.#expire();
+  };
+  /** When the current interval ends, by the schedule and not by when somebody noticed (KB11). */
+  #deadlineMs: number;
+  #callout: Callout | null = null;
+
+  constructor(knote: Knote) {
+    this.#knote = knote;
+    const { callouts } = knote.kqueue.subsystem.kernel;
+    this.#deadlineMs = callouts.nowMs() + this.#periodMs();
+    this.#callout = callouts.scheduleAt(this.#deadlineMs, this.#fire);
+  }
+
+  stop(): void {
+    if (this.#callout === null) return;
+    this.#knote.kqueue.subsystem.kernel.callouts.cancel(this.#callout);
+    this.#callout = null;
+  }
+
+  /** The period that the knote has now: a new one holds from the next expiry on (K81). */
+  #periodMs(): number {
+    const asked = Number(this.#knote.savedData);
+    return asked <= 0 ? TICK_MS : Math.min(asked, LONGEST_PERIOD_MS);
+  }
+
+  /** filt_timerexpire (K77 to K80, K83, K85): counts this expiry, and those that passed since unnoticed. */
+  #expire(): void {
+    const knote = this.#knote;
+    const { callouts } = knote.kqueue.subsystem.kernel;
+    this.#callout = null;
+    let expirations = 1;
+    if ((knote.flags & EV_ONESHOT) === 0) {
+      const periodMs = this.#periodMs();
+      const missed = Math.floor((callouts.nowMs() - this.#deadlineMs) / periodMs);
+      expirations += missed;
+      this.#deadlineMs += (missed + 1) * periodMs;
+      this.#callout = callouts.scheduleAt(this.#deadlineMs, this.#fire);
+    }
+    knote.data = Number(knote.data) + expirations;
+    knote.activate();
+  }
+}
+
+/** EVFILT_TIMER (filt_timer; K76 to K87). */
+const timerFilter: QueueFilterOps = {
+  detach(listed) {
+    const knote = listed as Knote;
+    (knote.hook as Timer).stop();
+    knote.kqueue.subsystem.calloutCount--;
+  },
+  event: (knote) => knote.data !== 0,
+};
+
+/** filt_timerattach: -ENOMEM when there are as many timers as kern.kq_calloutmax allows (K87). */
+export function attachTimer(knote: Knote): number {
+  const { subsystem } = knote.kqueue;
+  if (subsystem.calloutCount >= subsystem.calloutMax) return -ENOMEM;
+  subsystem.calloutCount++;
+  knote.filterOps = timerFilter;
+  knote.flags |= EV_CLEAR;
+  knote.hook = new Timer(knote);
+  return 0;
+}

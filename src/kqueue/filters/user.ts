@@ -1,0 +1,49 @@
+import {
+  type Change,
+  EV_CLEAR,
+  type Kevent,
+  NOTE_FFAND,
+  NOTE_FFCOPY,
+  NOTE_FFCTRLMASK,
+  NOTE_FFLAGSMASK,
+  NOTE_FFOR,
+  NOTE_TRIGGER,
+} from '../kevent.ts';
+import type { Knote, QueueFilterOps } from '../knote.ts';
+
+/** EVFILT_USER (filt_user; K88 to K99). The hook says whether it is triggered. */
+export const userFilter: QueueFilterOps = {
+  detach: () => undefined,
+  event: (knote) => knote.hook === true,
+};
+
+/** filt_userattach, with the trigger and the flags taken from what the registration asked for (KB12, KB13). */
+export function attachUser(knote: Knote): number {
+  knote.filterOps = userFilter;
+  knote.hook = (knote.savedFflags & NOTE_TRIGGER) !== 0;
+  knote.savedFflags &= NOTE_FFLAGSMASK;
+  return 0;
+}
+
+/** A modification (filt_usertouch for EVENT_REGISTER; K90 to K94, K99). The change keeps its low 24 bits (K21). */
+export function modifyUser(knote: Knote, change: Change): void {
+  if ((change.fflags & NOTE_TRIGGER) !== 0) knote.hook = true;
+  const operation = (change.fflags & NOTE_FFCTRLMASK) >>> 0;
+  change.fflags &= NOTE_FFLAGSMASK;
+  if (operation === NOTE_FFAND) knote.savedFflags &= change.fflags;
+  else if (operation === NOTE_FFOR) knote.savedFflags |= change.fflags;
+  else if (operation === NOTE_FFCOPY) knote.savedFflags = change.fflags;
+  knote.savedData = change.data;
+  if ((change.flags & EV_CLEAR) !== 0) knote.hook = false;
+}
+
+/** What an event shows: the stored flags and data (filt_usertouch for EVENT_PROCESS; K95). */
+export function fillUserEvent(knote: Knote, event: Kevent): void {
+  event.fflags = knote.savedFflags;
+  event.data = knote.savedData;
+}
+
+/** The event has been delivered (K96). */
+export function userDelivered(knote: Knote): void {
+  if ((knote.flags & EV_CLEAR) !== 0) knote.hook = false;
+}

@@ -1,0 +1,100 @@
+import type { Credentials } from '../kern/credentials.ts';
+import type { File } from '../kern/file.ts';
+import type { RecordSink } from './changes.ts';
+import type { Kevent } from './kevent.ts';
+import type { Kqueue } from './kqueue.ts';
+import type { Registrar } from './register.ts';
+
+/** Records about changes that wait to be read: as many as one write of records of 1 MiB can cause. */
+const RECORD_LIMIT = 32_768;
+
+/** Readers in the middle of a line. Those beyond this many have died there: their rests are forgotten. */
+const REST_LIMIT = 256;
+
+/** A line of text in place of a record: what was wrong with a write that could not be parsed. */
+export interface Complaint {
+  readonly text: string;
+}
+
+/**
+ * An open file of a kqueue: what it has written that is not yet a line, what it is to be told about its changes, and who is in
+ * the middle of reading a line.
+ */
+export class KqueueHandle implements RecordSink {
+  readonly kqueue: Kqueue;
+  /** The process that opened it. */
+  readonly openerPid: number;
+  readonly #isReadable: boolean;
+  /** Made by kqueue(2), as against opening a name: not inherited by fork (K10). */
+  readonly isDescriptor: boolean;
+  /** Errors, receipts and complaints, oldest first. */
+  #records: (Kevent | Complaint)[] = [];
+  /** How many of them have been read. */
+  #recordsRead = 0;
+  /** The beginning of a line whose end has not been written yet. */
+  partialLine = '';
+  readonly #rests = new Map<number, Uint8Array>();
+
+  constructor(kqueue: Kqueue, file: File, isDescriptor: boolean) {
+    this.kqueue = kqueue;
+    this.openerPid = kqueue.subsystem.environment.processOf(file.credentials.pid);
+    this.#isReadable = file.readable;
+    this.isDescriptor = isDescriptor;
+  }
+
+  registrar(credentials: Credentials): Registrar {
+    return { credentials, openerPid: this.openerPid };
+  }
+
+  get recordCount(): number {
+    return this.#records.length - this.#recordsRead;
+  }
+
+  /** A file that cannot be read has no room for records: its writes fail with the error itself (K19). */
+  get hasRoom(): boolean {
+    return this.#isReadable && this.recordCount < RECORD_LIMIT;
+  }
+
+  store(record: Kevent | Complaint): boolean {
+    this.#records.push(record);
+    // Whoever waits for events of this file is to read the record instead.
+    this.kqueue.channel.wakeup();
+    this.kqueue.pollQueue.wakeup();
+    return true;
+  }
+
+  get firstRecord(): Kevent | Complaint | null {
+    return this.#records[this.#recordsRead] ?? null;
+  }
+
+  dropRecord(): void {
+    this.#recordsRead++;
+    if (this.#recordsRead < this.#records.length) return;
+    this.#records = [];
+    this.#recordsRead = 0;
+  }
+
+  /** The rest of the line that this caller has begun to read, or null. */
+  restFor(credentials: Credentials): Uint8Array | null {
+    if (this.#rests.size === 0) return null;
+    return this.#rests.get(this.#reader(credentials)) ?? null;
+  }
+
+  /** The caller has read a line up to `rest`, which is its own: others begin with the next line. */
+  setRest(credentials: Credentials, rest: Uint8Array): void {
+    const reader = this.#reader(credentials);
+    this.#rests.delete(reader);
+    if (rest.length === 0) return;
+    if (this.#rests.size === REST_LIMIT) this.#rests.delete(this.#rests.keys().next().value!);
+    this.#rests.set(reader, rest);
+  }
+
+  #reader(credentials: Credentials): number {
+    return this.kqueue.subsystem.environment.processOf(credentials.pid);
+  }
+}
+
+/** The kqueue side of an open file; null when it is none. */
+export function handleOf(file: File): KqueueHandle | null {
+  return file.data instanceof KqueueHandle ? file.data : null;
+}

@@ -1,0 +1,107 @@
+import { assert } from '../kern/assert.ts';
+import type { File, FileKnote } from '../kern/file.ts';
+import type { FilterOps, Klist, Knote as ListedKnote } from '../kern/klist.ts';
+import type { Change, Ident, Udata } from './kevent.ts';
+import type { Kqueue } from './kqueue.ts';
+
+/** What a filter of the queue's own can do besides. */
+export interface QueueFilterOps extends FilterOps {
+  /** A change has replaced the knote's fflags, which were these; 0, or a negative errno that takes the change back. */
+  modified?(knote: Knote, oldFflags: number): number;
+}
+
+/** Bits of `status`. */
+export const KnoteStatus = {
+  /** The filter has said that the condition holds. */
+  Active: 0x01,
+  /** On the pending queue. */
+  Queued: 0x02,
+  /** By EV_DISABLE, or by the delivery of an EV_DISPATCH knote. */
+  Disabled: 0x04,
+  /** Its process is gone. */
+  Detached: 0x08,
+  /** No longer registered. */
+  Deleted: 0x10,
+} as const;
+
+/**
+ * One registration (struct knote), found by its queue under (filter, ident), and under the file for idents that name one.
+ * There can be a million of them: it is on every list through its own fields.
+ */
+export class Knote implements ListedKnote, FileKnote {
+  readonly kqueue: Kqueue;
+  readonly filter: number;
+  readonly ident: Ident;
+  readonly label: string | null;
+  readonly #file: File | null;
+  flags: number;
+  fflags = 0;
+  data: number | bigint = 0;
+  /** What the registration asked for (kn_sfflags, kn_sdata). */
+  savedFflags: number;
+  savedData: number | bigint;
+  udata: Udata;
+  status = 0;
+  filterOps: QueueFilterOps | null = null;
+  hook: unknown = null;
+  /** Place in the order of the pending queue, given when it was queued. */
+  sequence = 0;
+  nextPending: Knote | null = null;
+  previousPending: Knote | null = null;
+  /** Another knote of the same filter and ident, under a different file. */
+  nextOfIdent: Knote | null = null;
+  klist: Klist | null = null;
+  newer: ListedKnote | null = null;
+  older: ListedKnote | null = null;
+  nextOfFile: FileKnote | null = null;
+  previousOfFile: FileKnote | null = null;
+
+  constructor(kqueue: Kqueue, change: Change, file: File | null) {
+    this.kqueue = kqueue;
+    this.filter = change.filter;
+    this.ident = change.ident;
+    this.label = change.label;
+    this.#file = file;
+    this.flags = change.flags;
+    this.savedFflags = change.fflags;
+    this.savedData = change.data;
+    this.udata = change.udata;
+  }
+
+  get file(): File {
+    assert(this.#file !== null, 'filters of files have knotes with files');
+    return this.#file;
+  }
+
+  get openFile(): File | null {
+    return this.#file;
+  }
+
+  get isQueued(): boolean {
+    return (this.status & KnoteStatus.Queued) !== 0;
+  }
+
+  get isDisabled(): boolean {
+    return (this.status & KnoteStatus.Disabled) !== 0;
+  }
+
+  get isDeleted(): boolean {
+    return (this.status & KnoteStatus.Deleted) !== 0;
+  }
+
+  /** The filter said that the condition holds (KNOTE_ACTIVATE; K43, K53). */
+  activate(): void {
+    if ((this.status & KnoteStatus.Deleted) !== 0) return;
+    this.status |= KnoteStatus.Active;
+    if ((this.status & (KnoteStatus.Queued | KnoteStatus.Disabled)) === 0) this.kqueue.enqueue(this);
+  }
+
+  /** Runs the filter, and activates the knote if it says so. */
+  evaluate(): void {
+    if (this.filterOps!.event(this, 0)) this.activate();
+  }
+
+  fileClosed(): void {
+    this.kqueue.drop(this);
+  }
+}

@@ -1,0 +1,237 @@
+import { assert } from '../kern/assert.ts';
+import type { File } from '../kern/file.ts';
+import type { SignalOwner } from '../kern/host.ts';
+import { EV_ONESHOT, Klist } from '../kern/klist.ts';
+import type { WaitChannel } from '../kern/operation.ts';
+import { PollQueue } from '../kern/poll.ts';
+import { EVFILT_SYSCOUNT, type Ident } from './kevent.ts';
+import { type Knote, KnoteStatus } from './knote.ts';
+import type { KqueueSubsystem } from './system.ts';
+
+/** Bytes of one event record on a 64-bit machine: the block size that stat shows (K3). */
+export const KEVENT_SIZE_BYTES = 32;
+
+const S_IFIFO = 0o010000;
+
+/** What stat says of a kqueue; every other field is 0 (kqueue_stat; K3). */
+export interface KqueueStat {
+  readonly mode: number;
+  readonly sizeBytes: number;
+  readonly blockSizeBytes: number;
+}
+
+/**
+ * A queue of registrations (struct kqueue). Its pending knotes form a list in the order in which they were queued; each has a
+ * sequence number, so that a position in the list is a number too: a scan ends before the first knote that was queued after it
+ * began, which is what the original does with a marker in the list (K33, K74).
+ */
+export class Kqueue {
+  readonly subsystem: KqueueSubsystem;
+  readonly id: number;
+  /** The process that made it. */
+  readonly ownerPid: number;
+  /** Collectors sleep here. */
+  readonly channel: WaitChannel;
+  /** Knotes of other kqueues that watch this one (K6, K7). */
+  readonly klist = new Klist();
+  readonly pollQueue = new PollQueue();
+  /** FIOASYNC and FIOSETOWN (K4, K5). */
+  isAsync = false;
+  owner: SignalOwner | null = null;
+  /** Pending knotes (kq_count). */
+  count = 0;
+  /** Registered knotes. */
+  knoteCount = 0;
+  /** What the next knote to be queued gets. */
+  nextSequence = 0;
+  #first: Knote | null = null;
+  #last: Knote | null = null;
+  /** Knotes by ident, one map a filter. */
+  readonly #knotes: (Map<Ident, Knote> | null)[] = new Array<null>(EVFILT_SYSCOUNT).fill(null);
+  /** Open files, names and calls in progress. The queue ends with the last (K9). */
+  #references = 0;
+  isTerminated = false;
+  /** In the subsystem's list of queues whose watchers are to be looked at. */
+  isNotifying = false;
+
+  constructor(subsystem: KqueueSubsystem, id: number, ownerPid: number) {
+    this.subsystem = subsystem;
+    this.id = id;
+    this.ownerPid = ownerPid;
+    this.channel = subsystem.kernel.channel(this);
+  }
+
+  hold(): void {
+    assert(!this.isTerminated, 'a kqueue that has ended is not used');
+    this.#references++;
+  }
+
+  release(): void {
+    assert(this.#references > 0, 'a reference is given back once');
+    this.#references--;
+    if (this.#references === 0) this.#terminate();
+  }
+
+  get stat(): KqueueStat {
+    return { mode: S_IFIFO, sizeBytes: this.count, blockSizeBytes: KEVENT_SIZE_BYTES };
+  }
+
+  /** The knote of an ident, and of a file if the ident names one; `file` null takes whichever there is (K39). */
+  find(filter: number, ident: Ident, file: File | null): Knote | null {
+    let knote = this.#knotes[~filter]?.get(ident) ?? null;
+    if (file !== null) while (knote !== null && knote.openFile !== file) knote = knote.nextOfIdent;
+    return knote;
+  }
+
+  /** Every knote, by filter and in order of registration. */
+  *knotes(): Iterable<Knote> {
+    for (const map of this.#knotes) {
+      if (map === null) continue;
+      for (const newest of map.values()) {
+        for (let knote: Knote | null = newest; knote !== null; knote = knote.nextOfIdent) yield knote;
+      }
+    }
+  }
+
+  /** Makes a knote findable (knote_attach). */
+  insert(knote: Knote): void {
+    const map = (this.#knotes[~knote.filter] ??= new Map<Ident, Knote>());
+    knote.nextOfIdent = map.get(knote.ident) ?? null;
+    map.set(knote.ident, knote);
+    knote.openFile?.addKnote(knote);
+    this.knoteCount++;
+  }
+
+  /** Ends a registration: off its object, off the pending queue, forgotten (knote_detach_and_drop; K48). */
+  drop(knote: Knote): void {
+    if (knote.isDeleted) return;
+    knote.filterOps?.detach(knote);
+    this.remove(knote);
+  }
+
+  /** The part of `drop` for a knote that no filter has taken (knote_drop; K42). */
+  remove(knote: Knote): void {
+    knote.status |= KnoteStatus.Deleted;
+    const map = this.#knotes[~knote.filter]!;
+    const newest = map.get(knote.ident)!;
+    if (newest !== knote) {
+      let before = newest;
+      while (before.nextOfIdent !== knote) before = before.nextOfIdent!;
+      before.nextOfIdent = knote.nextOfIdent;
+    } else if (knote.nextOfIdent !== null) {
+      map.set(knote.ident, knote.nextOfIdent);
+    } else {
+      map.delete(knote.ident);
+    }
+    knote.nextOfIdent = null;
+    knote.openFile?.removeKnote(knote);
+    if (knote.isQueued) this.dequeue(knote);
+    this.knoteCount--;
+  }
+
+  /**
+   * Puts a knote at the end of the pending queue, and tells those who wait: the SIGIO owner when the queue was empty, one
+   * collector or all, pollers, and kqueues that watch this one (knote_enqueue, kqueue_wakeup; K5, K7, K67, K72).
+   */
+  enqueue(knote: Knote): void {
+    this.append(knote);
+    if (this.count === 1 && this.isAsync && this.owner !== null) {
+      this.subsystem.kernel.host.postSigio(this.owner);
+    }
+    // Each event has a wake-up of its own, so none is lost however many wait (KB10).
+    if (this.subsystem.wakeupOne !== 0) this.channel.wakeupOne();
+    else this.channel.wakeup();
+    this.pollQueue.wakeup();
+    this.subsystem.notifyWatchers(this);
+  }
+
+  /** The list part of `enqueue`: what a scan does with a knote that stays pending (K32). */
+  append(knote: Knote): void {
+    assert(!knote.isQueued, 'a knote is queued once');
+    knote.sequence = this.nextSequence++;
+    knote.status |= KnoteStatus.Queued;
+    knote.previousPending = this.#last;
+    knote.nextPending = null;
+    if (this.#last === null) this.#first = knote;
+    else this.#last.nextPending = knote;
+    this.#last = knote;
+    this.count++;
+  }
+
+  /** Puts back a knote that a scan took but could not deliver, where it was: before everything that is queued. */
+  prepend(knote: Knote): void {
+    knote.status |= KnoteStatus.Queued;
+    knote.nextPending = this.#first;
+    knote.previousPending = null;
+    if (this.#first === null) this.#last = knote;
+    else this.#first.previousPending = knote;
+    this.#first = knote;
+    this.count++;
+  }
+
+  dequeue(knote: Knote): void {
+    if (knote.previousPending === null) this.#first = knote.nextPending;
+    else knote.previousPending.nextPending = knote.nextPending;
+    if (knote.nextPending === null) this.#last = knote.previousPending;
+    else knote.nextPending.previousPending = knote.previousPending;
+    knote.nextPending = null;
+    knote.previousPending = null;
+    knote.status &= ~KnoteStatus.Queued;
+    this.count--;
+  }
+
+  get firstPending(): Knote | null {
+    return this.#first;
+  }
+
+  /**
+   * The first pending knote that would be delivered now. Those before it that are disabled or no longer true leave the queue, as a
+   * scan has them leave (K59 to K61).
+   */
+  firstDeliverable(): Knote | null {
+    for (let knote = this.#first; knote !== null; knote = this.#first) {
+      if (knote.isDisabled) {
+        this.dequeue(knote);
+      } else if ((knote.flags & EV_ONESHOT) !== 0 || knote.filterOps!.event(knote, 0)) {
+        return knote;
+      } else {
+        this.dequeue(knote);
+        knote.status &= ~KnoteStatus.Active;
+      }
+    }
+    return null;
+  }
+
+  /** Removes every knote without an event (kqueue_terminate; K8). */
+  #terminate(): void {
+    this.isTerminated = true;
+    for (const knote of [...this.knotes()]) this.drop(knote);
+    this.owner = null;
+    this.klist.forEach((watcher) => {
+      (watcher as Knote).fileClosed();
+    });
+    this.subsystem.forget(this);
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    let pending = 0;
+    let before: Knote | null = null;
+    for (let knote = this.#first; knote !== null; before = knote, knote = knote.nextPending) {
+      assert(knote.isQueued && !knote.isDeleted, 'what is pending is registered and says that it is queued');
+      assert(knote.previousPending === before, 'the pending queue is linked both ways');
+      assert(before === null || before.sequence < knote.sequence, 'the pending queue is in order of arrival');
+      pending++;
+    }
+    assert(this.#last === before, 'the pending queue ends with its last knote');
+    assert(pending === this.count, 'the count is the length of the pending queue');
+    let registered = 0;
+    for (const knote of this.knotes()) {
+      assert(!knote.isDeleted, 'a deleted knote is not found');
+      const ready = (knote.status & (KnoteStatus.Active | KnoteStatus.Disabled)) === KnoteStatus.Active;
+      assert(!ready || knote.isQueued, 'an active knote that is not disabled is pending');
+      registered++;
+    }
+    assert(registered === this.knoteCount, 'the number of knotes is right');
+  }
+}

@@ -1,0 +1,162 @@
+import { type Credentials, rootCredentials } from '../kern/credentials.ts';
+import { EBADF, EINVAL, ENOENT, ENXIO } from '../kern/errno.ts';
+import type { File } from '../kern/file.ts';
+import {
+  EVFILT_AIO,
+  EVFILT_PROC,
+  EVFILT_SIGNAL,
+  EVFILT_TIMER,
+  EVFILT_USER,
+  EVFILT_VNODE,
+} from '../kern/klist.ts';
+import { attachProcess, attachSignal, EV_TRACKED } from './filters/process.ts';
+import { attachTimer } from './filters/timer.ts';
+import { attachUser, modifyUser, userFilter } from './filters/user.ts';
+import {
+  type Change,
+  EV_ADD,
+  EV_DELETE,
+  EV_DISABLE,
+  EV_ENABLE,
+  EVFILT_SYSCOUNT,
+  Given,
+  namesFile,
+} from './kevent.ts';
+import { Knote, KnoteStatus } from './knote.ts';
+import type { Kqueue } from './kqueue.ts';
+
+const MAX_DESCRIPTOR = 2 ** 31 - 1;
+
+/** On whose behalf a change is applied. */
+export interface Registrar {
+  /** Who makes the call: its descriptors and paths are meant. */
+  readonly credentials: Credentials;
+  /** The process that opened the kqueue through which the change came: its signals are counted (decision D13). */
+  readonly openerPid: number;
+}
+
+/** The knote that a change is about, and the file behind its ident. */
+interface Target {
+  readonly knote: Knote | null;
+  readonly file: File | null;
+  /** A knote that was made when the path named another object: it goes when the new one has been made. */
+  readonly stale: Knote | null;
+}
+
+/**
+ * Applies one change (kqueue_register; K37 to K57, K123, K126). 0 or a negative errno; with an error nothing has changed. The
+ * change's fflags are then what a record about it shows (K21).
+ */
+export function register(kqueue: Kqueue, change: Change, registrar: Registrar): number {
+  const { filter, flags } = change;
+  if (!(filter < 0 && filter >= -EVFILT_SYSCOUNT)) return -EINVAL;
+  const target = namesFile(filter) ? findFile(kqueue, change, registrar) : findOther(kqueue, change);
+  if (typeof target === 'number') return target;
+  let { knote } = target;
+  if (knote === null) {
+    if ((flags & EV_ADD) === 0) return -ENOENT;
+    knote = new Knote(kqueue, change, target.file);
+    change.fflags = 0;
+    kqueue.insert(knote);
+    const error = attach(knote, registrar);
+    if (error !== 0) {
+      kqueue.remove(knote);
+      return error;
+    }
+    if (target.stale !== null) kqueue.drop(target.stale);
+  } else if ((flags & (EV_ADD | EV_DELETE)) === EV_DELETE) {
+    kqueue.drop(knote);
+    return 0;
+  } else {
+    const error = modify(knote, change);
+    if (error !== 0) return error;
+  }
+  knote.evaluate();
+  if ((flags & EV_DISABLE) !== 0) knote.status |= KnoteStatus.Disabled;
+  if ((flags & EV_ENABLE) !== 0 && knote.isDisabled) {
+    knote.status &= ~KnoteStatus.Disabled;
+    if ((knote.status & KnoteStatus.Active) !== 0) knote.activate();
+  }
+  return 0;
+}
+
+/** Registers a knote like the parent's for a forked child; its first event names the parent (K106). 0 or a negative errno. */
+export function trackChild(parent: Knote, child: number): number {
+  const change: Change = {
+    ident: child,
+    filter: EVFILT_PROC,
+    flags: parent.flags | EV_ADD | EV_ENABLE | EV_TRACKED,
+    fflags: parent.savedFflags,
+    data: parent.ident as number,
+    udata: parent.udata,
+    label: null,
+    given: Given.Everything,
+  };
+  return register(parent.kqueue, change, { credentials: rootCredentials, openerPid: 0 });
+}
+
+function findOther(kqueue: Kqueue, change: Change): Target | number {
+  if (typeof change.ident === 'string') return -EINVAL;
+  return { knote: kqueue.find(change.filter, change.ident, null), file: null, stale: null };
+}
+
+/** The ident is resolved before the knote is looked for: a descriptor that is not open is EBADF, whatever is asked (K38). */
+function findFile(kqueue: Kqueue, change: Change, { credentials }: Registrar): Target | number {
+  const { filter, ident } = change;
+  const { resolver } = kqueue.subsystem.environment;
+  if (typeof ident !== 'string') {
+    if (typeof ident === 'bigint' || ident > MAX_DESCRIPTOR) return -EBADF;
+    const file = resolver.resolve(kqueue, ident, filter, credentials, null);
+    return typeof file === 'number' ? file : { knote: kqueue.find(filter, ident, file), file, stale: null };
+  }
+  const knote = kqueue.find(filter, ident, null);
+  const file = resolver.resolve(kqueue, ident, filter, credentials, knote?.openFile ?? null);
+  const adds = (change.flags & EV_ADD) !== 0;
+  if (typeof file === 'number') {
+    // A knote whose path is gone can still be changed and deleted by it.
+    return file === -ENOENT && knote !== null && !adds ? { knote, file: null, stale: null } : file;
+  }
+  if (knote === null || knote.openFile === file || !adds) return { knote, file, stale: null };
+  return { knote: null, file, stale: knote };
+}
+
+/** Has the filter take the knote (filter_attach; K42, K112, K118). */
+function attach(knote: Knote, { credentials, openerPid }: Registrar): number {
+  switch (knote.filter) {
+    case EVFILT_AIO:
+      return -ENXIO;
+    case EVFILT_PROC:
+      return attachProcess(knote, credentials);
+    case EVFILT_SIGNAL:
+      return attachSignal(knote, openerPid, credentials);
+    case EVFILT_TIMER:
+      return attachTimer(knote);
+    case EVFILT_USER:
+      return attachUser(knote);
+    default:
+      return knote.file.ops.kqfilter(knote.file, knote);
+  }
+}
+
+/** Replaces what the knote was registered with (K44, K81, K90 to K94). Its flags stay as they were made (K45). */
+function modify(knote: Knote, change: Change): number {
+  if (knote.filterOps === userFilter) {
+    modifyUser(knote, change);
+    return 0;
+  }
+  const keeps =
+    knote.filter === EVFILT_TIMER || knote.filter === EVFILT_PROC || knote.filter === EVFILT_VNODE;
+  const replaced = keeps && (change.flags & EV_ADD) === 0 ? change.given : Given.Everything;
+  if ((replaced & Given.Fflags) !== 0) {
+    const oldFflags = knote.savedFflags;
+    knote.savedFflags = change.fflags;
+    const error = knote.filterOps!.modified?.(knote, oldFflags) ?? 0;
+    if (error !== 0) {
+      knote.savedFflags = oldFflags;
+      return error;
+    }
+  }
+  if ((replaced & Given.Data) !== 0) knote.savedData = change.data;
+  if ((replaced & Given.Udata) !== 0) knote.udata = change.udata;
+  return 0;
+}

@@ -1,0 +1,166 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { EAGAIN, EBADF, EINVAL } from '../kern/errno.ts';
+import type { File } from '../kern/file.ts';
+import type { Operation } from '../kern/operation.ts';
+import type { ReadUio, WriteUio } from '../kern/uio.ts';
+import { applyChange } from './changes.ts';
+import { handleOf, type KqueueHandle } from './handle.ts';
+import type { Change, Kevent } from './kevent.ts';
+import { collect, type EventSink } from './scan.ts';
+import { formatComplaint, formatLine, isProblem, parseChange } from './text.ts';
+
+/** Longest line, without its newline. */
+export const LINE_LIMIT_BYTES = 4096;
+
+/** What a write means: changes and the beginning of another line, or why it means nothing. */
+type ParsedWrite = { changes: Change[]; partialLine: string } | { complaint: string };
+
+/** Reads `text`, which goes on where `partialLine` ends, as lines. */
+export function parseWrite(partialLine: string, text: string): ParsedWrite {
+  const lines = (partialLine + text).split('\n');
+  const rest = lines.pop()!;
+  const changes: Change[] = [];
+  for (const [index, line] of lines.entries()) {
+    const result = line.length > LINE_LIMIT_BYTES ? tooLong : parseChange(line);
+    if (result === null) continue;
+    if (isProblem(result)) return { complaint: formatComplaint(index + 1, result.message) };
+    changes.push(result);
+  }
+  if (rest.length > LINE_LIMIT_BYTES) {
+    return { complaint: formatComplaint(lines.length + 1, tooLong.message) };
+  }
+  return { changes, partialLine: rest };
+}
+
+const tooLong = { column: LINE_LIMIT_BYTES + 1, message: `line longer than ${LINE_LIMIT_BYTES} bytes` };
+
+/**
+ * write(2) of lines. A line that no newline ends waits for the next write. Bytes written, which is all; -EINVAL when a line cannot be
+ * parsed: then nothing of the write is applied or kept, the beginning of its first line neither, and the next read says why.
+ * Changes that fail are read as error lines; without a reader's side the first one fails the write (K18, K19).
+ */
+export function* textWrite(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
+  const handle = handleOf(file)!;
+  const length = uio.residual;
+  const bytes = new Uint8Array(length);
+  const fault = uio.moveIn(bytes, 0, length);
+  if (fault !== 0) return -fault;
+  const parsed = parseWrite(handle.partialLine, textOf(bytes));
+  if ('complaint' in parsed) {
+    handle.partialLine = '';
+    if (handle.hasRoom) handle.store({ text: parsed.complaint });
+    return -EINVAL;
+  }
+  handle.partialLine = '';
+  const registrar = handle.registrar(credentials);
+  for (const change of parsed.changes) {
+    const error = applyChange(handle.kqueue, change, handle, registrar);
+    if (error !== 0) return error;
+  }
+  handle.partialLine = parsed.partialLine;
+  return length;
+}
+
+/** The lines that a read takes: whole ones, or the beginning of one for a caller that asks for less. */
+class LineSink implements EventSink {
+  readonly #handle: KqueueHandle;
+  readonly #uio: ReadUio;
+  readonly #credentials: Credentials;
+  #isEmpty = true;
+
+  constructor(handle: KqueueHandle, uio: ReadUio, credentials: Credentials) {
+    this.#handle = handle;
+    this.#uio = uio;
+    this.#credentials = credentials;
+  }
+
+  get hasOther(): boolean {
+    return this.#handle.recordCount > 0;
+  }
+
+  store(events: readonly Kevent[]): number {
+    let stored = 0;
+    for (const event of events) {
+      const result = this.#storeLine(bytesOf(formatLine(event)));
+      if (result <= 0) return stored > 0 || !this.#isEmpty ? stored : result;
+      stored++;
+    }
+    return stored;
+  }
+
+  /** Hands over lines about changes, as many as fit. 0 or a negative errno. */
+  takeRecords(): number {
+    for (;;) {
+      const record = this.#handle.firstRecord;
+      if (record === null) return 0;
+      const result = this.#storeLine(bytesOf('text' in record ? record.text : formatLine(record)));
+      if (result <= 0) return result;
+      this.#handle.dropRecord();
+    }
+  }
+
+  /** Goes on with a line that this caller has begun to read. 0 or a negative errno. */
+  takeRest(rest: Uint8Array): number {
+    const length = Math.min(rest.length, this.#uio.residual);
+    const fault = this.#uio.moveOut(rest, 0, length);
+    if (fault !== 0) return -fault;
+    this.#handle.setRest(this.#credentials, rest.subarray(length));
+    return 0;
+  }
+
+  /** 1 when the line was taken, 0 when there is no room for it, or a negative errno. */
+  #storeLine(line: Uint8Array): number {
+    const { residual } = this.#uio;
+    if (line.length > residual && !this.#isEmpty) return 0;
+    const length = Math.min(line.length, residual);
+    const fault = this.#uio.moveOut(line, 0, length);
+    if (fault !== 0) return -fault;
+    this.#isEmpty = false;
+    if (length < line.length) this.#handle.setRest(this.#credentials, line.subarray(length));
+    return 1;
+  }
+}
+
+/**
+ * read(2) of lines: the rest of one that the caller has begun, or lines about changes, or events, for which it waits. A caller that
+ * reads a line in pieces gets all of it, whoever else reads meanwhile. Bytes read, or -EAGAIN, -EINTR, -EFAULT.
+ */
+export function* textRead(file: File, uio: ReadUio, credentials: Credentials): Operation<number> {
+  if (uio.residual === 0) return 0;
+  const handle = handleOf(file)!;
+  if (!file.readable) return -EBADF;
+  const { kqueue } = handle;
+  const requested = uio.residual;
+  const sink = new LineSink(handle, uio, credentials);
+  const rest = handle.restFor(credentials);
+  kqueue.hold();
+  let error = 0;
+  if (rest !== null) error = sink.takeRest(rest);
+  while (uio.residual === requested && error === 0) {
+    if (handle.recordCount > 0) {
+      error = sink.takeRecords();
+      continue;
+    }
+    const collected = yield* collect(kqueue, sink, Infinity, file.nonBlocking ? 0 : null);
+    if (collected < 0) error = collected;
+    else if (collected === 0 && file.nonBlocking && handle.recordCount === 0) error = -EAGAIN;
+  }
+  kqueue.release();
+  const moved = requested - uio.residual;
+  return moved > 0 ? moved : error;
+}
+
+/** One character a byte, as names are kept: what a caller wrote comes back as it was. */
+function bytesOf(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+const CHUNK = 8192;
+
+function textOf(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
+  }
+  return text;
+}

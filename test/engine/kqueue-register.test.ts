@@ -1,0 +1,404 @@
+import { describe, expect, test } from 'vitest';
+
+import { EBADF, EINVAL, ENOENT, ENXIO, EOPNOTSUPP, EPIPE, ESRCH } from '../../src/kern/errno.ts';
+import { File } from '../../src/kern/file.ts';
+import {
+  EV_ONESHOT,
+  EVFILT_AIO,
+  EVFILT_EXCEPT,
+  EVFILT_PROC,
+  EVFILT_READ,
+  EVFILT_TIMER,
+  EVFILT_USER,
+  EVFILT_VNODE,
+  EVFILT_WRITE,
+} from '../../src/kern/klist.ts';
+import {
+  EV_ADD,
+  EV_CLEAR,
+  EV_DELETE,
+  EV_DISABLE,
+  EV_DISPATCH,
+  EV_ENABLE,
+  NOTE_TRIGGER,
+} from '../../src/kqueue/kevent.ts';
+import { user } from '../support/engine.ts';
+import { change, kqueueOf, KqueueWorld } from '../support/kqueue.ts';
+
+const triggered = { fflags: NOTE_TRIGGER };
+const fileFilters = [EVFILT_READ, EVFILT_WRITE, EVFILT_VNODE, EVFILT_EXCEPT];
+
+/** A kqueue, and a pair whose `near` end has a descriptor. */
+function setUp() {
+  const world = new KqueueWorld();
+  const [near, far] = world.pair();
+  return { world, kq: world.kqueue(), near, far, fd: world.descriptor(near) };
+}
+
+/** The same with bytes to read in `near`. */
+function ready() {
+  const setup = setUp();
+  setup.world.write(setup.far, 'abc');
+  return setup;
+}
+
+describe('finding the knote', () => {
+  test.each([0, 1, 15, -10, -32768, 32767])('K37 filter %i is EINVAL', (filter) => {
+    const { world, kq } = setUp();
+    expect(world.apply(kq, change(filter, 1))).toBe(-EINVAL);
+    expect(world.apply(kq, change(filter, 1, EV_DELETE))).toBe(-EINVAL);
+  });
+
+  test.each(fileFilters)(
+    'K38 filter %i of a descriptor that is not open is EBADF, a delete too',
+    (filter) => {
+      const { world, kq } = setUp();
+      expect(world.apply(kq, change(filter, 99))).toBe(-EBADF);
+      expect(world.apply(kq, change(filter, 99, EV_DELETE))).toBe(-EBADF);
+    },
+  );
+
+  test('K39 there is one knote for each filter and ident, and a duplicated descriptor is another ident', () => {
+    const { world, kq, near, far, fd } = setUp();
+    world.must(kq, change(EVFILT_READ, fd), change(EVFILT_READ, fd), change(EVFILT_WRITE, fd));
+    world.must(kq, change(EVFILT_USER, fd), change(EVFILT_TIMER, fd, EV_ADD, { data: 1000 }));
+    expect(kqueueOf(kq).knoteCount).toBe(4);
+    world.must(kq, change(EVFILT_WRITE, fd, EV_DELETE));
+    const duplicate = world.descriptor(near);
+    world.must(kq, change(EVFILT_READ, duplicate));
+    world.write(far, 'abc');
+    expect(world.idents(kq).sort()).toEqual([fd, duplicate]);
+    kqueueOf(kq).checkInvariants();
+  });
+
+  test.each([0, EV_DELETE, EV_ENABLE, EV_DISABLE, EV_CLEAR])(
+    'K40 flags %i of no knote are ENOENT',
+    (flags) => {
+      const { world, kq, fd } = setUp();
+      expect(world.apply(kq, change(EVFILT_USER, 1, flags))).toBe(-ENOENT);
+      expect(world.apply(kq, change(EVFILT_READ, fd, flags))).toBe(-ENOENT);
+    },
+  );
+
+  test('K57 an ident too large for a descriptor is EBADF', () => {
+    const { world, kq, fd } = setUp();
+    for (const ident of [0x1_0000_0000 + fd, 2 ** 31, 2n ** 63n, 2n ** 64n - 1n]) {
+      for (const filter of fileFilters) expect(world.apply(kq, change(filter, ident))).toBe(-EBADF);
+    }
+  });
+
+  test('K58 ten thousand knotes without descriptors are found and fire', () => {
+    const { world, kq } = setUp();
+    for (let ident = 0; ident < 10_000; ident++) world.must(kq, change(EVFILT_USER, ident));
+    for (let ident = 9999; ident >= 0; ident--) world.must(kq, change(EVFILT_USER, ident, 0, triggered));
+    expect(world.idents(kq, 20_000)).toEqual(Array.from({ length: 10_000 }, (_, index) => 9999 - index));
+  });
+
+  test('K125 a descriptor in a change belongs to the process that makes the change', () => {
+    const { world, kq, fd } = ready();
+    const other = { ...user, pid: 501 };
+    const [otherEnd, otherFar] = world.pair();
+    const add = (credentials: typeof user) =>
+      world.startKevent(kq, { changes: [change(EVFILT_READ, fd)], eventCount: 0, credentials }).result;
+    expect(add(other)).toBe(-EBADF);
+    world.resolve = (_kqueue, _ident, _filter, { pid }) => (pid === 501 ? otherEnd : -EBADF);
+    expect(add(user)).toBe(-EBADF);
+    expect(add(other)).toBe(0);
+    expect(world.collect(kq)).toEqual([]);
+    world.write(otherFar, 'x');
+    expect(world.collect(kq)).toMatchObject([{ ident: fd, data: 1 }]);
+  });
+
+  test('K125 one descriptor number of two processes is two knotes, each deleted by its own process', () => {
+    const { world, kq, near } = ready();
+    const [otherEnd, otherFar] = world.pair();
+    world.write(otherFar, 'x');
+    world.resolve = (_kqueue, _ident, _filter, { pid }) => (pid === 501 ? otherEnd : near);
+    const other = { ...user, pid: 501 };
+    world.must(kq, change(EVFILT_READ, 5));
+    world.startKevent(kq, { changes: [change(EVFILT_READ, 5)], eventCount: 0, credentials: other });
+    expect(world.collect(kq)).toMatchObject([{ data: 3 }, { data: 1 }]);
+    world.must(kq, change(EVFILT_READ, 5, EV_DELETE));
+    expect(world.collect(kq)).toMatchObject([{ data: 1 }]);
+    kqueueOf(kq).checkInvariants();
+    expect(world.apply(kq, change(EVFILT_READ, 5, EV_DELETE))).toBe(-ENOENT);
+    world.startKevent(kq, {
+      changes: [change(EVFILT_READ, 5, EV_DELETE)],
+      eventCount: 0,
+      credentials: other,
+    });
+    expect(kqueueOf(kq).knoteCount).toBe(0);
+  });
+});
+
+describe('paths', () => {
+  function withPath() {
+    const setup = ready();
+    setup.world.paths.set('pipes/a', setup.near);
+    return setup;
+  }
+
+  test('K39 a path is an ident of its own, and one knote however often it is added', () => {
+    const { world, kq, fd } = withPath();
+    world.must(kq, change(EVFILT_READ, 'pipes/a'), change(EVFILT_READ, 'pipes/a'), change(EVFILT_READ, fd));
+    expect(world.idents(kq)).toEqual(['pipes/a', fd]);
+    expect(world.apply(kq, change(EVFILT_READ, 'pipes/none'))).toBe(-ENOENT);
+    expect(world.apply(kq, change(EVFILT_USER, 'pipes/a'))).toBe(-EINVAL);
+  });
+
+  test('K44 a knote whose path is gone is still changed and deleted by it', () => {
+    const { world, kq } = withPath();
+    world.must(kq, change(EVFILT_READ, 'pipes/a'));
+    world.paths.delete('pipes/a');
+    world.must(kq, change(EVFILT_READ, 'pipes/a', EV_DISABLE));
+    expect(world.apply(kq, change(EVFILT_READ, 'pipes/a'))).toBe(-ENOENT);
+    expect(world.apply(kq, change(EVFILT_WRITE, 'pipes/a', EV_DELETE))).toBe(-ENOENT);
+    world.must(kq, change(EVFILT_READ, 'pipes/a', EV_DELETE));
+    expect(kqueueOf(kq).knoteCount).toBe(0);
+  });
+
+  test('K39 adding a path that names another object by now replaces the knote', () => {
+    const { world, kq } = withPath();
+    world.must(kq, change(EVFILT_READ, 'pipes/a', EV_ADD | EV_CLEAR));
+    const [other, otherFar] = world.pair();
+    world.paths.set('pipes/a', other);
+    world.must(kq, change(EVFILT_READ, 'pipes/a', EV_DISABLE), change(EVFILT_READ, 'pipes/a', EV_ENABLE));
+    expect(world.collect(kq)).toMatchObject([{ data: 3 }]);
+    world.must(kq, change(EVFILT_READ, 'pipes/a'));
+    expect([world.collect(kq), kqueueOf(kq).knoteCount]).toEqual([[], 1]);
+    world.write(otherFar, 'x');
+    expect(world.collect(kq)).toMatchObject([{ ident: 'pipes/a', data: 1, flags: EV_ADD }]);
+  });
+});
+
+describe('adding', () => {
+  test('K41 a new knote keeps fflags and data as parameters, and what events show starts at 0', () => {
+    const { world, kq } = setUp();
+    world.must(kq, change(EVFILT_TIMER, 1, EV_ADD, { data: 50, fflags: 3, udata: 8 }));
+    world.advance(50);
+    expect(world.collect(kq)).toMatchObject([{ data: 1, fflags: 0, udata: 8 }]);
+  });
+
+  test('K42 a knote whose filter refuses it is gone', () => {
+    const { world, kq } = setUp();
+    expect(world.apply(kq, change(EVFILT_PROC, 999))).toBe(-ESRCH);
+    expect(world.apply(kq, change(EVFILT_PROC, 999, EV_DELETE))).toBe(-ENOENT);
+    expect(kqueueOf(kq).knoteCount).toBe(0);
+    kqueueOf(kq).checkInvariants();
+  });
+
+  test('K43 an object that is ready is reported in the call that adds it', () => {
+    const { world, kq, fd } = ready();
+    const call = world.startKevent(kq, { changes: [change(EVFILT_READ, fd)], timeout: null });
+    expect(call.events).toMatchObject([{ ident: fd, data: 3 }]);
+  });
+
+  test('K47 EV_ADD together with EV_DELETE adds', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DELETE));
+    expect(world.idents(kq)).toEqual([fd]);
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DELETE));
+    expect(world.idents(kq)).toEqual([fd]);
+  });
+
+  test('K112 AIO is always ENXIO', () => {
+    const { world, kq } = setUp();
+    for (const ident of [0, 1, 2n ** 60n]) {
+      expect(world.apply(kq, change(EVFILT_AIO, ident))).toBe(-ENXIO);
+    }
+    expect(world.apply(kq, change(EVFILT_AIO, 0, EV_DELETE))).toBe(-ENOENT);
+  });
+
+  test('K118 K119 errors of the watched object are those of the registration', () => {
+    const { world, kq, far, fd } = setUp();
+    expect(world.apply(kq, change(EVFILT_EXCEPT, fd))).toBe(-EINVAL);
+    const { reader } = world.fifoEnds();
+    expect(world.apply(kq, change(EVFILT_EXCEPT, world.descriptor(reader)))).toBe(-EOPNOTSUPP);
+    world.closeFile(far);
+    expect(world.apply(kq, change(EVFILT_WRITE, fd))).toBe(-EPIPE);
+  });
+
+  test('K120 a kqueue that would watch itself, directly or through others, is EINVAL', () => {
+    const world = new KqueueWorld();
+    const queues = Array.from({ length: 4 }, () => world.kqueue());
+    const numbers = queues.map((queue) => world.descriptor(queue));
+    expect(world.apply(queues[0]!, change(EVFILT_READ, numbers[0]!))).toBe(-EINVAL);
+    for (let index = 0; index < 3; index++) {
+      world.must(queues[index + 1]!, change(EVFILT_READ, numbers[index]!));
+      expect(world.apply(queues[0]!, change(EVFILT_READ, numbers[index + 1]!))).toBe(-EINVAL);
+    }
+    world.must(queues[3]!, change(EVFILT_READ, numbers[1]!));
+    world.must(queues[2]!, change(EVFILT_READ, numbers[1]!, EV_DELETE));
+    world.must(queues[3]!, change(EVFILT_READ, numbers[1]!, EV_DELETE));
+    world.must(queues[0]!, change(EVFILT_READ, numbers[2]!));
+  });
+
+  test('K123 a ready object added disabled passes through the queue, and a waiter waits on', () => {
+    const { world, kq, fd } = ready();
+    const call = world.startKevent(kq, { timeout: 500 });
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE));
+    world.advance(499);
+    expect(call.isBlocked).toBe(true);
+    world.advance(1);
+    expect(call.result).toBe(0);
+  });
+
+  test('K126 several changes of one knote are applied in turn', () => {
+    const { world, kq, fd } = ready();
+    world.must(
+      kq,
+      change(EVFILT_READ, fd),
+      change(EVFILT_READ, fd, EV_DELETE),
+      change(EVFILT_READ, fd, EV_ADD | EV_CLEAR),
+    );
+    expect(world.collect(kq)).toMatchObject([{ ident: fd, flags: EV_ADD | EV_CLEAR }]);
+    expect(world.collect(kq)).toEqual([]);
+  });
+});
+
+describe('modifying', () => {
+  test('K44 a modification replaces udata, a mere enable too', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD, { udata: 7 }));
+    world.must(kq, change(EVFILT_READ, fd, EV_DISABLE), change(EVFILT_READ, fd, EV_ENABLE));
+    expect(world.collect(kq)).toMatchObject([{ udata: 0 }]);
+    world.must(kq, change(EVFILT_READ, fd, 0, { udata: 2n ** 63n }));
+    expect(world.collect(kq)).toMatchObject([{ udata: 2n ** 63n }]);
+  });
+
+  test('K44 TIMER keeps its values without EV_ADD, and takes them with it', () => {
+    const { world, kq } = setUp();
+    world.must(kq, change(EVFILT_TIMER, 1, EV_ADD, { data: 10, udata: 7 }));
+    world.must(kq, change(EVFILT_TIMER, 1, 0, { data: 1, udata: 8 }));
+    world.advance(30);
+    expect(world.collect(kq)).toMatchObject([{ data: 3, udata: 7 }]);
+    world.must(kq, change(EVFILT_TIMER, 1, EV_ADD, { data: 1, udata: 8 }));
+    world.advance(30);
+    expect(world.collect(kq)).toMatchObject([{ data: 21, udata: 8 }]);
+  });
+
+  test('K45 adding again leaves the flags as they were', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd));
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_ONESHOT | EV_CLEAR | EV_DISPATCH));
+    for (let round = 0; round < 3; round++) {
+      expect(world.collect(kq)).toMatchObject([{ ident: fd, flags: EV_ADD }]);
+    }
+  });
+
+  test('K46 binary events carry the creation flags, action bits and all', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_CLEAR));
+    expect(world.collect(kq)).toMatchObject([{ flags: 0x21 }]);
+    world.must(kq, change(EVFILT_WRITE, fd, EV_ADD | EV_DISABLE), change(EVFILT_WRITE, fd, EV_ENABLE));
+    expect(world.collect(kq)).toMatchObject([{ flags: 0x09 }]);
+  });
+
+  test('K48 EV_DELETE removes the knote and its pending event at once, whatever other bits say', () => {
+    const { world, kq, fd, far, near } = ready();
+    world.must(kq, change(EVFILT_READ, fd));
+    expect(kqueueOf(kq).count).toBe(1);
+    world.must(kq, change(EVFILT_READ, fd, EV_DELETE | EV_ENABLE | EV_DISABLE | EV_ONESHOT));
+    expect([kqueueOf(kq).count, kqueueOf(kq).knoteCount]).toEqual([0, 0]);
+    world.read(near, 3);
+    world.write(far, 'x');
+    expect(world.collect(kq)).toEqual([]);
+  });
+
+  test('K49 K59 a disabled knote counts as pending until a scan meets it, and stays active', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE));
+    expect(kqueueOf(kq).stat.sizeBytes).toBe(1);
+    expect(world.collect(kq)).toEqual([]);
+    expect(kqueueOf(kq).stat.sizeBytes).toBe(0);
+    world.must(kq, change(EVFILT_READ, fd, EV_ENABLE));
+    expect(world.idents(kq)).toEqual([fd]);
+  });
+
+  test('K50 EV_ENABLE queues a knote that became active while it was disabled', () => {
+    const { world, kq, fd, far } = setUp();
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE));
+    world.write(far, 'abc');
+    expect(kqueueOf(kq).count).toBe(0);
+    world.must(kq, change(EVFILT_READ, fd, EV_ENABLE));
+    expect(kqueueOf(kq).count).toBe(1);
+    world.must(kq, change(EVFILT_READ, fd, EV_ENABLE));
+    expect(world.idents(kq)).toEqual([fd]);
+  });
+
+  test('K51 EV_DISABLE and EV_ENABLE in one change leave the knote enabled', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE | EV_ENABLE));
+    expect(world.idents(kq)).toEqual([fd]);
+  });
+
+  test('K52 EV_ADD of a disabled knote leaves it disabled', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd), change(EVFILT_READ, fd, EV_DISABLE), change(EVFILT_READ, fd));
+    expect(world.collect(kq)).toEqual([]);
+    world.must(kq, change(EVFILT_READ, fd, EV_ENABLE));
+    expect(world.idents(kq)).toEqual([fd]);
+  });
+
+  test('K53 activity of a disabled knote is remembered', () => {
+    const { world, kq } = setUp();
+    world.must(kq, change(EVFILT_USER, 1, EV_ADD | EV_CLEAR), change(EVFILT_USER, 1, EV_DISABLE));
+    world.must(kq, change(EVFILT_USER, 1, 0, triggered));
+    expect(world.collect(kq)).toEqual([]);
+    world.must(kq, change(EVFILT_USER, 1, EV_ENABLE));
+    expect([world.idents(kq), world.idents(kq)]).toEqual([[1], []]);
+  });
+});
+
+describe('closing', () => {
+  test('K54 an event of a descriptor that is closed before it is taken comes at most once', () => {
+    const { world, kq, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_ONESHOT));
+    const call = world.keventCall(kq, { timeout: 50 });
+    world.closeDescriptor(fd);
+    world.startCall(call);
+    world.advance(50);
+    expect(call.result).toBeLessThanOrEqual(1);
+    expect(world.collect(kq)).toEqual([]);
+    expect(world.apply(kq, change(EVFILT_READ, fd, EV_DELETE))).toBe(-EBADF);
+  });
+
+  test('K55 closing a descriptor removes its knotes of every kqueue, pending ones too', () => {
+    const { world, kq, fd, far } = ready();
+    const other = world.kqueue();
+    world.must(
+      kq,
+      change(EVFILT_READ, fd),
+      change(EVFILT_WRITE, fd),
+      change(EVFILT_USER, 1, EV_ADD, triggered),
+    );
+    world.must(other, change(EVFILT_READ, fd));
+    expect([kqueueOf(kq).count, kqueueOf(other).count]).toEqual([3, 1]);
+    world.closeDescriptor(fd);
+    expect(world.idents(kq)).toEqual([1]);
+    expect([kqueueOf(kq).stat.sizeBytes, kqueueOf(kq).knoteCount]).toEqual([1, 1]);
+    expect([kqueueOf(other).count, kqueueOf(other).knoteCount]).toEqual([0, 0]);
+    expect(world.write(far, 'x').result).toBeLessThan(0);
+    kqueueOf(kq).checkInvariants();
+  });
+
+  test('K56 closing a duplicate leaves the knote of the descriptor alone', () => {
+    const { world, kq, near, fd } = ready();
+    const duplicate = world.descriptor(near);
+    world.must(kq, change(EVFILT_READ, fd));
+    world.closeDescriptor(duplicate);
+    expect(world.idents(kq)).toEqual([fd]);
+    world.closeDescriptor(fd);
+    expect(world.idents(kq)).toEqual([]);
+  });
+
+  test('K55 a file without knotes closes like any other, and a deleted knote is off its file', () => {
+    const { world, kq, near, fd } = ready();
+    world.must(kq, change(EVFILT_READ, fd), change(EVFILT_WRITE, fd));
+    world.must(kq, change(EVFILT_READ, fd, EV_DELETE), change(EVFILT_WRITE, fd, EV_DELETE));
+    expect(near.newestKnote).toBeNull();
+    world.closeDescriptor(fd);
+    const file = new File(0, near.ops, user);
+    expect(file.newestKnote).toBeNull();
+  });
+});
