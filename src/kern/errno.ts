@@ -31,6 +31,7 @@ export const EMLINK = 31;
 export const EPIPE = 32;
 export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
+export const ELOOP = 40;
 export const ENOTEMPTY = 39;
 export const EPROTO = 71;
 export const EOPNOTSUPP = 95;
@@ -68,6 +69,7 @@ const names = new Map<number, string>(
     EPIPE,
     ENAMETOOLONG,
     ENOSYS,
+    ELOOP,
     ENOTEMPTY,
     EPROTO,
     EOPNOTSUPP,

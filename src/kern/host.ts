@@ -7,6 +7,13 @@ export interface SignalOwner {
   readonly credentials: Credentials;
 }
 
+/** What a descriptor of some process leads to: a file of this mount. */
+export interface DescriptorTarget {
+  readonly inode: number;
+  readonly isReadable: boolean;
+  readonly isWritable: boolean;
+}
+
 /** What the kernel needs from the machine it runs on. */
 export interface Host {
   readonly clock: Clock;
@@ -23,6 +30,8 @@ export interface Host {
   postSigpipe(threadId: number): void;
   /** The process that a thread belongs to; the thread's own number when that cannot be found out. */
   processOf(threadId: number): number;
+  /** The file of this mount behind a process's descriptor; null when it is none, or cannot be looked at. */
+  describeDescriptor(pid: number, descriptor: number): DescriptorTarget | null;
   /** The supplementary groups of a thread; none when it has gone. */
   supplementaryGroups(threadId: number): readonly number[];
   /** One line for the administrator, as the kernel's console would show. */

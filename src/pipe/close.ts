@@ -38,7 +38,7 @@ export function closeIdle(end: PipeEnd): void {
   }
   end.ring.free();
   end.presence = Presence.Closing;
-  end.klist.clear();
+  if (!end.pair.isNamed) end.klist.clear();
   end.owner = null;
   end.presence = Presence.Finalized;
   if (other.presence === Presence.Finalized) end.pair.subsystem.policy?.destroyed?.(end.pair);

@@ -23,7 +23,8 @@ export class PipeEnd {
   readonly channel: WaitChannel;
   readonly times: Timestamps;
   readonly pollQueue = new PollQueue();
-  readonly klist = new Klist();
+  /** A named pipe's knotes stay when its pair goes: those that name it by path wait for the next opener. */
+  readonly klist: Klist;
   /** Fake inode number (P8). */
   inode = 0;
   /**
@@ -49,6 +50,7 @@ export class PipeEnd {
   constructor(pair: PipePair, times: Timestamps) {
     this.pair = pair;
     this.times = times;
+    this.klist = pair.fifo?.klist ?? new Klist();
     this.ring = new Ring(pair.subsystem.budget);
     this.channel = pair.subsystem.kernel.channel(this);
   }

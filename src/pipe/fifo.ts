@@ -3,6 +3,7 @@ import type { Timestamps } from '../kern/clock.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import { EINTR, EINVAL, ENOMEM, ENXIO } from '../kern/errno.ts';
 import type { File, FileOps } from '../kern/file.ts';
+import { Klist } from '../kern/klist.ts';
 import { type Operation, sleep, type WaitChannel, WakeReason } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
 import { closeIdle } from './close.ts';
@@ -28,6 +29,8 @@ export class Fifo {
   /** Reader-openers and writer-openers sleep here until their peer opens. */
   readonly #readerOpeners: WaitChannel;
   readonly #writerOpeners: WaitChannel;
+  /** Knotes of open files, and those that name the pipe by its path. */
+  readonly klist = new Klist();
   #pair: PipePair | null = null;
   readers = 0;
   writers = 0;
@@ -170,6 +173,7 @@ export class Fifo {
     if (this.readers > 0 || this.writers > 0 || this.#pair === null) return;
     for (const end of this.#pair.ends) closeIdle(end);
     this.#pair = null;
+    this.klist.notify(0);
     this.#readerOpens = 0;
     this.#writerOpens = 0;
   }

@@ -123,15 +123,16 @@ export class Directory extends Node {
     this.#touch();
   }
 
-  /** Takes a name away, and tells the node when it was the last. */
-  remove(name: Name): void {
+  /** Takes a name away, and tells the node when it was the last. The node. */
+  remove(name: Name): Node {
     const node = this.entries.get(name)!;
     this.detach(name);
     node.linkCount -= node instanceof Directory ? 2 : 1;
     node.times.changed = this.context.now();
-    if (node.names.length > 0) return;
+    if (node.names.length > 0) return node;
     this.context.inodeRemoved();
     node.removed();
+    return node;
   }
 
   /** Takes a name away to give the node another: its link count stays. */

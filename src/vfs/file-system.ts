@@ -1,6 +1,9 @@
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import type { Operation } from '../kern/operation.ts';
+import type { ProcessEvents } from '../kern/process-events.ts';
+import { noteRename } from '../kqueue/filters/vnode-notes.ts';
+import { KqueueSubsystem } from '../kqueue/system.ts';
 import { PAGE_SIZE_BYTES } from '../pipe/budget.ts';
 import { PipeSubsystem } from '../pipe/subsystem.ts';
 import { ShmSubsystem } from '../shm/subsystem.ts';
@@ -11,6 +14,9 @@ import { OpenFileTable } from './open-file.ts';
 import { PairsDirectory } from './pairs.ts';
 import { PipesDirectory } from './pipes.ts';
 import { SegmentKeyDirectory } from './segment-directories.ts';
+import { KqueueControl, KqueuesDirectory } from './kqueues.ts';
+import { knotesTable, kqueuesTable } from './kqueue-tables.ts';
+import { TreeResolver } from './watching.ts';
 import { segmentsTable } from './segment-table.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
@@ -43,6 +49,7 @@ export class FileSystem {
   readonly kernel: Kernel;
   readonly pipes: PipeSubsystem;
   readonly shm: ShmSubsystem;
+  readonly kqueues: KqueueSubsystem;
   readonly context: NodeContext;
   readonly root: Directory;
   readonly openFiles = new OpenFileTable(MAX_OPEN_FILES);
@@ -53,7 +60,12 @@ export class FileSystem {
   /** Lists the calls that wait; set by the transport, which has them. */
   blockedCalls: () => Iterable<BlockedCall> = () => [];
 
-  constructor(kernel: Kernel, identity: MountIdentity, memory: StorageMemory = new HeapStorageMemory()) {
+  constructor(
+    kernel: Kernel,
+    identity: MountIdentity,
+    memory: StorageMemory = new HeapStorageMemory(),
+    processEvents: ProcessEvents | null = null,
+  ) {
     this.kernel = kernel;
     this.pipes = new PipeSubsystem(kernel);
     this.context = new NodeContext(kernel);
@@ -67,6 +79,15 @@ export class FileSystem {
     this.shm = new ShmSubsystem(kernel, memory);
     const segmentFiles = new SegmentFiles(this.context, this.shm, memory);
     this.root.add('shm', new SegmentKeyDirectory(this.context, segmentFiles, shared));
+    this.kqueues = new KqueueSubsystem(kernel, {
+      resolver: new TreeResolver(this.root, this.openFiles),
+      processEvents,
+      processOf: (threadId) => kernel.host.processOf(threadId),
+    });
+    const kqueues = new KqueuesDirectory(this.context, this.kqueues, shared);
+    this.root.add('kqueue', new KqueueControl(this.context, this.kqueues, 'text'));
+    this.root.add('kqueue.bin', new KqueueControl(this.context, this.kqueues, 'binary'));
+    this.root.add('kqueues', kqueues);
     this.root.add('sysctl', sysctlTree(this.context, kernel.sysctls));
     const info = new Directory(this.context, { mode: READ_ONLY, ...owner });
     this.root.add('info', info);
@@ -82,6 +103,8 @@ export class FileSystem {
         rows: () => this.transportFacts(),
       },
       pipesTable(pipes, pairs),
+      kqueuesTable(this.kqueues, kqueues),
+      knotesTable(this.kqueues),
       segmentsTable(segmentFiles, () => this.findMappers),
       handlesTable(this.openFiles),
       waitsTable(
@@ -141,6 +164,7 @@ export class FileSystem {
     from.detach(oldName);
     to.add(newName, node);
     node.times.changed = this.context.now();
+    noteRename(node, from, to, target ?? null);
     return 0;
   }
 
@@ -158,6 +182,8 @@ export class FileSystem {
     to.detach(newName);
     from.add(oldName, other);
     to.add(newName, one);
+    noteRename(one, from, to, null);
+    noteRename(other, to, from, null);
     return 0;
   }
 }

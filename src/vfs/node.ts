@@ -1,6 +1,10 @@
 import type { Timestamps } from '../kern/clock.ts';
 import { timestampsAt, type Timespec } from '../kern/clock.ts';
-import { EACCES, EINVAL } from '../kern/errno.ts';
+import { EACCES, EINVAL, EOPNOTSUPP } from '../kern/errno.ts';
+import type { File } from '../kern/file.ts';
+import { EVFILT_VNODE, Klist, type Knote } from '../kern/klist.ts';
+import { attachVnode } from '../kqueue/filters/vnode.ts';
+import { noteAttributes } from '../kqueue/filters/vnode-notes.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { Directory } from './directory.ts';
@@ -73,6 +77,7 @@ export abstract class Node {
   uid: number;
   gid: number;
   readonly times: Timestamps;
+  #klist: Klist | null = null;
   linkCount = 1;
   /** The names that lead here, in order of their making; empty when all are removed. */
   readonly names: { directory: Directory; name: Name }[] = [];
@@ -100,6 +105,24 @@ export abstract class Node {
 
   get sizeBytes(): number {
     return 0;
+  }
+
+  /** Knotes that watch the node. */
+  get klist(): Klist {
+    return (this.#klist ??= new Klist());
+  }
+
+  /** Where the next read of a plain file begins, as far as it is known here (K116). */
+  offsetOf(_file: File): number {
+    return 0;
+  }
+
+  /**
+   * Registers a knote that names this node by its path: nobody has opened it for that. 0 or a negative errno. VNODE works for every
+   * node (K113).
+   */
+  kqfilter(knote: Knote): number {
+    return knote.filter === EVFILT_VNODE ? attachVnode(this, knote) : -EOPNOTSUPP;
   }
 
   /** Brings the fields up to date before they are shown, for a node that stands for something else. */
@@ -142,6 +165,7 @@ export abstract class Node {
     if (change.accessed !== undefined) this.times.accessed = change.accessed;
     if (change.modified !== undefined) this.times.modified = change.modified;
     this.times.changed = this.context.now();
+    noteAttributes(this);
     return 0;
   }
 

@@ -3,6 +3,9 @@ import type { Credentials } from '../kern/credentials.ts';
 import { EBUSY, ENOMEM, ENXIO } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
+import { EVFILT_VNODE, type Knote } from '../kern/klist.ts';
+import { noteMakeDirectory, noteRemoveDirectory } from '../kqueue/filters/vnode-notes.ts';
+import { pipeKqfilter } from '../pipe/filters.ts';
 import { anonymousPipeOps } from '../pipe/anonymous.ts';
 import { closeIdle, pipeClose } from '../pipe/close.ts';
 import { type PipeEnd, Presence } from '../pipe/end.ts';
@@ -49,6 +52,13 @@ export class PairEndNode extends Node {
     return 0;
   }
 
+  override kqfilter(knote: Knote): number {
+    if (knote.filter === EVFILT_VNODE) return super.kqfilter(knote);
+    const file = knote.file as OpenFile;
+    file.data = this.end;
+    return pipeKqfilter(file, knote);
+  }
+
   *release(): Operation<number> {
     assert(this.openCount > 0, 'an end is released by files that opened it');
     this.openCount--;
@@ -64,6 +74,8 @@ export class PairEndNode extends Node {
 
 const pairEndOps: FileOps = {
   ...anonymousPipeOps,
+  kqfilter: (file, knote) =>
+    knote.filter === EVFILT_VNODE ? (file as OpenFile).node.kqfilter(knote) : pipeKqfilter(file, knote),
   close: (file) => ((file as OpenFile).node as PairEndNode).release(),
 };
 
@@ -115,13 +127,14 @@ export class PairsDirectory extends Directory {
     if (pair === null) return -ENOMEM;
     const node = new PairDirectory(this.context, this.ownershipFor(mode, credentials), pair);
     this.add(name, node);
+    noteMakeDirectory(this);
     return node;
   }
 
   override rmdir(name: Name): number {
     const error = checkRmdir(this, name);
     if (error !== 0) return -error;
-    this.remove(name);
+    noteRemoveDirectory(this.remove(name), this);
     return 0;
   }
 }

@@ -1,7 +1,17 @@
 import type { Credentials } from '../kern/credentials.ts';
 import { EMLINK } from '../kern/errno.ts';
 import type { Operation } from '../kern/operation.ts';
-import { Fifo } from '../pipe/fifo.ts';
+import type { FileOps } from '../kern/file.ts';
+import { EVFILT_VNODE, type Knote } from '../kern/klist.ts';
+import {
+  noteCreate,
+  noteLink,
+  noteMakeDirectory,
+  noteRemoveDirectory,
+  noteUnlink,
+} from '../kqueue/filters/vnode-notes.ts';
+import { Fifo, fifoOps } from '../pipe/fifo.ts';
+import { fifoKqfilter } from '../pipe/fifo-filters.ts';
 import type { PipeSubsystem } from '../pipe/subsystem.ts';
 import { checkRmdir, checkUnlink, Directory } from './directory.ts';
 import {
@@ -35,20 +45,35 @@ export class PipeNode extends Node {
     return this.fifo.end?.queuedBytes ?? 0;
   }
 
-  override open(file: OpenFile): Operation<number> {
+  override *open(file: OpenFile): Operation<number> {
     file.isStream = true;
-    return this.fifo.open(file);
+    const result = yield* this.fifo.open(file);
+    if (result === 0) file.ops = pipeFileOps;
+    return result;
   }
 
   override openAtOnce(file: OpenFile, isMaker: boolean): number {
     file.isStream = true;
-    return this.fifo.openAtOnce(file, isMaker);
+    const result = this.fifo.openAtOnce(file, isMaker);
+    if (result === 0) file.ops = pipeFileOps;
+    return result;
+  }
+
+  override kqfilter(knote: Knote): number {
+    return knote.filter === EVFILT_VNODE ? super.kqfilter(knote) : fifoKqfilter(this.fifo, knote);
   }
 
   protected override checkAttributes(_change: AttributeChange): number {
     return 0;
   }
 }
+
+/** An open pipe is a file of the tree too: VNODE is the node's (P96). */
+const pipeFileOps: FileOps = {
+  ...fifoOps,
+  kqfilter: (file, knote) =>
+    knote.filter === EVFILT_VNODE ? (file as OpenFile).node.kqfilter(knote) : fifoOps.kqfilter(file, knote),
+};
 
 /** pipes/ and the directories below it. */
 export class PipesDirectory extends Directory {
@@ -76,6 +101,7 @@ export class PipesDirectory extends Directory {
     if (error !== 0) return -error;
     const node = new PipeNode(this.context, this.#pipes, this.ownershipFor(mode, credentials));
     this.add(name, node);
+    noteCreate(this);
     return node;
   }
 
@@ -86,6 +112,7 @@ export class PipesDirectory extends Directory {
     const ownership = this.ownershipFor(mode | inherited, credentials);
     const node = new PipesDirectory(this.context, this.#pipes, ownership, this);
     this.add(name, node);
+    noteMakeDirectory(this);
     return node;
   }
 
@@ -94,6 +121,7 @@ export class PipesDirectory extends Directory {
     if (error !== 0) return -error;
     const node = new SymbolicLink(this.context, this.ownershipFor(0o777, credentials), target);
     this.add(name, node);
+    noteCreate(this);
     return node;
   }
 
@@ -104,20 +132,21 @@ export class PipesDirectory extends Directory {
     node.linkCount++;
     node.times.changed = this.context.now();
     this.add(name, node);
+    noteLink(node, this);
     return 0;
   }
 
   override unlink(name: Name): number {
     const error = checkUnlink(this, name);
     if (error !== 0) return -error;
-    this.remove(name);
+    noteUnlink(this.remove(name), this);
     return 0;
   }
 
   override rmdir(name: Name): number {
     const error = checkRmdir(this, name);
     if (error !== 0) return -error;
-    this.remove(name);
+    noteRemoveDirectory(this.remove(name), this);
     return 0;
   }
 }

@@ -1,6 +1,9 @@
 import { rootCredentials } from '../kern/credentials.ts';
 import { EBUSY, EINVAL, EINTR, EMFILE, ENOENT, ENOMEM, ENOSPC } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
+import type { Klist, Knote } from '../kern/klist.ts';
+import { plainFileKqfilter } from '../kqueue/filters/vnode.ts';
+import { noteWrite } from '../kqueue/filters/vnode-notes.ts';
 import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
 import { assert } from '../kern/assert.ts';
@@ -46,6 +49,14 @@ export class SegmentNode extends Node {
     this.segment = segment;
     this.#files = files;
     this.refresh();
+  }
+
+  override get klist(): Klist {
+    return this.segment.klist;
+  }
+
+  override kqfilter(knote: Knote): number {
+    return plainFileKqfilter(this, knote);
   }
 
   override get path(): string {
@@ -163,8 +174,11 @@ export class SegmentNode extends Node {
     const bytes = this.#files.scratch.subarray(0, count);
     const fault = uio.moveIn(bytes, 0, count);
     if (fault !== 0) return -fault;
+    const sizeBefore = this.sizeBytes;
     const error = this.storage!.write(uio.offset, bytes);
-    return error === 0 ? count : error;
+    if (error !== 0) return error;
+    noteWrite(this, this.sizeBytes > sizeBefore);
+    return count;
   }
 
   /** close(2) of the last descriptor and the last mapping: shmdt. A creator's close fixes the size (S46). */
@@ -235,6 +249,7 @@ function nodeOf(file: OpenFile): SegmentNode {
 
 const segmentOps: FileOps = {
   ...noFileOps,
+  kqfilter: (file, knote) => nodeOf(file as OpenFile).kqfilter(knote),
   *read(file, uio) {
     return nodeOf(file as OpenFile).read(uio);
   },

@@ -2,6 +2,7 @@ import { EINVAL } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
+import { noteWrite } from '../kqueue/filters/vnode-notes.ts';
 import { Node, type NodeContext, S_IFREG } from './node.ts';
 import { noFileOps, type OpenFile } from './open-file.ts';
 
@@ -58,12 +59,15 @@ export abstract class TextFile extends Node {
     const fault = uio.moveIn(bytes, 0, length);
     if (fault !== 0) return -fault;
     const error = yield* this.write(textOfBytes(bytes), file);
-    return error === 0 ? length : error;
+    if (error !== 0) return error;
+    noteWrite(this, false);
+    return length;
   }
 }
 
 const textFileOps: FileOps = {
   ...noFileOps,
+  kqfilter: (file, knote) => (file as OpenFile).node.kqfilter(knote),
   *read(file, uio) {
     const text = file.data as Uint8Array;
     const length = Math.min(uio.residual, Math.max(0, text.length - uio.offset));

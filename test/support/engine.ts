@@ -59,6 +59,10 @@ export class FakeHost implements Host {
     return threadId;
   }
 
+  describeDescriptor(): null {
+    return null;
+  }
+
   supplementaryGroups(): readonly number[] {
     return [];
   }

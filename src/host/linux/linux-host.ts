@@ -3,9 +3,9 @@ import { totalmem } from 'node:os';
 import type { Clock, Timespec } from '../../kern/clock.ts';
 import type { Credentials } from '../../kern/credentials.ts';
 import { EPERM, ESRCH } from '../../kern/errno.ts';
-import type { Host, SignalOwner } from '../../kern/host.ts';
+import type { DescriptorTarget, Host, SignalOwner } from '../../kern/host.ts';
 import { kill, SIGIO, SIGPIPE, tkill } from './libc.ts';
-import { maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
+import { descriptorInfo, maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
 
 const TICK_MS = 1;
 const NANOSECONDS_PER_MS = 1_000_000;
@@ -54,6 +54,8 @@ export function complain(text: string): void {
 export class LinuxHost implements Host {
   readonly clock: Clock = new SystemClock();
   readonly memoryBytes = totalmem();
+  /** The mount that this process serves, as /proc/PID/fdinfo names it; -1 when it serves none. */
+  mountId = -1;
 
   signalOwner(id: number, credentials: Credentials): SignalOwner | number {
     if (id < 0) return this.#groupOwner(id, credentials);
@@ -80,6 +82,11 @@ export class LinuxHost implements Host {
 
   processOf(threadId: number): number {
     return processStatus(threadId)?.tgid ?? threadId;
+  }
+
+  describeDescriptor(pid: number, descriptor: number): DescriptorTarget | null {
+    const found = descriptorInfo(pid, descriptor);
+    return found?.mountId === this.mountId ? found : null;
   }
 
   supplementaryGroups(threadId: number): readonly number[] {

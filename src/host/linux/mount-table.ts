@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 
 /** One mounted file system, as this process sees it. */
 export interface MountEntry {
+  readonly id: number;
   readonly directory: string;
   readonly type: string;
   readonly source: string;
@@ -32,6 +33,7 @@ export function parseMountTable(text: string): MountEntry[] {
       const fields = before.split(' ');
       const [type, source] = after.split(' ') as [string, string];
       return {
+        id: Number(fields[0]),
         directory: unescape(fields[4]!),
         type,
         source: unescape(source),

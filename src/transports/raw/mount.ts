@@ -33,6 +33,7 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
     wakeDescriptor,
     flags,
     shmBacking: options.shmBacking,
+    mountId: mountAt(options.directory)?.id ?? -1,
     identity: {
       uid: process.getuid!(),
       gid: process.getgid!(),

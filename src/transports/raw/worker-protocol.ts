@@ -10,6 +10,8 @@ export interface WorkerInput {
   /** Words shared by both threads; see Flag. */
   readonly flags: Int32Array<SharedArrayBuffer>;
   readonly shmBacking: WantedBacking;
+  /** Of the mount in this process's mount table. */
+  readonly mountId: number;
   readonly identity: MountIdentity;
   readonly spinMs: number;
   /** Tunables to set before anything runs; checked by the command line already. */

@@ -21,7 +21,9 @@ createDebug.log = (...words: unknown[]) => {
 };
 
 const input = workerData as WorkerInput;
-const kernel = new Kernel(new LinuxHost());
+const host = new LinuxHost();
+host.mountId = input.mountId;
+const kernel = new Kernel(host);
 const memory = new MemfdMemory();
 const fileSystem = new FileSystem(kernel, input.identity, memory);
 for (const [name, value] of input.sysctls) kernel.sysctls.preset(name, value);

@@ -29,7 +29,7 @@ import {
   POLL_SCHEDULE_NOTIFY,
   WRITE_IN_BYTES,
 } from '../protocol/constants.ts';
-import { ioctlCommands } from '../protocol/ioctl.ts';
+import { IOCTL_GET_HANDLE, ioctlCommands } from '../protocol/ioctl.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
 import { STARTED } from './results.ts';
@@ -172,6 +172,11 @@ export function poll(session: Session, request: Request): number {
 export function ioctl(session: Session, request: Request): number {
   const file = session.fileSystem.openFiles.get(request.u64(0));
   if (file === undefined) return -EBADF;
+  if (request.u32(12) === IOCTL_GET_HANDLE) {
+    session.reply.clear(0, IOCTL_OUT_BYTES);
+    session.reply.setU64(IOCTL_OUT_BYTES, file.handle);
+    return IOCTL_OUT_BYTES + 8;
+  }
   const command = ioctlCommands.get(request.u32(12));
   const argument = { value: request.bodyBytes >= 36 ? request.u32(32) | 0 : 0 };
   const result = file.ops.ioctl(file, command?.bsdNumber ?? 0, argument, request.credentials);

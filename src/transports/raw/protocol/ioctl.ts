@@ -15,6 +15,9 @@ function encode(direction: number, group: string, number: number): number {
   return ((direction << 30) | (INT_BYTES << 16) | (group.charCodeAt(0) << 8) | number) >>> 0;
 }
 
+/** _IOR('K', 1, uint64_t): the handle of the open file, as info/handles shows it. */
+export const IOCTL_GET_HANDLE = 0x80084b01;
+
 /** By the number that arrives. Linux's own FIONBIO never does: its kernel sets the descriptor's flag itself. */
 export const ioctlCommands: ReadonlyMap<number, IoctlCommand> = new Map([
   [encode(IOC_READ, 'f', 127), { bsdNumber: Ioctl.FIONREAD, returnsValue: true }],

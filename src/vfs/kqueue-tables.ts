@@ -1,0 +1,60 @@
+import { formatFflags, formatFlags, filterName } from '../kqueue/words.ts';
+import type { KqueueSubsystem } from '../kqueue/system.ts';
+import type { Directory } from './directory.ts';
+import { KqueueNode } from './kqueues.ts';
+import type { Table } from './table.ts';
+
+/** The name of a queue in kqueues/, or `-` for one that only open files have. */
+function nameOf(directory: Directory, kqueue: object): string {
+  for (const node of directory.entries.values()) {
+    if (node instanceof KqueueNode && node.kqueue === kqueue) return node.path;
+  }
+  return '-';
+}
+
+/** info/kqueues: every queue, what is registered and what is pending. */
+export function kqueuesTable(subsystem: KqueueSubsystem, directory: Directory): Table {
+  return {
+    name: 'kqueues',
+    columns: ['id', 'name', 'pid', 'knotes', 'pending', 'blocked-readers'],
+    *rows() {
+      for (const kqueue of subsystem.kqueues) {
+        let sleepers = 0;
+        for (let thread = kqueue.channel.firstSleeper; thread !== null; thread = thread.nextSleeper)
+          sleepers++;
+        yield [
+          kqueue.id,
+          nameOf(directory, kqueue),
+          kqueue.ownerPid,
+          kqueue.knoteCount,
+          kqueue.count,
+          sleepers,
+        ];
+      }
+    },
+  };
+}
+
+/** info/knotes: every registration. */
+export function knotesTable(subsystem: KqueueSubsystem): Table {
+  return {
+    name: 'knotes',
+    columns: ['kqueue', 'filter', 'ident', 'flags', 'fflags', 'data', 'status', 'udata'],
+    *rows() {
+      for (const kqueue of subsystem.kqueues) {
+        for (const knote of kqueue.knotes()) {
+          yield [
+            kqueue.id,
+            filterName(knote.filter),
+            String(knote.ident),
+            formatFlags(knote.flags),
+            formatFflags(knote.filter, knote.savedFflags),
+            String(knote.data),
+            knote.isDisabled ? 'disabled' : knote.isQueued ? 'pending' : 'waiting',
+            String(knote.udata),
+          ];
+        }
+      }
+    },
+  };
+}

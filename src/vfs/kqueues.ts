@@ -1,0 +1,119 @@
+import type { Credentials } from '../kern/credentials.ts';
+import type { Knote as ListedKnote } from '../kern/klist.ts';
+import { EVFILT_VNODE } from '../kern/klist.ts';
+import type { FileOps } from '../kern/file.ts';
+import type { Operation } from '../kern/operation.ts';
+import { binaryKqueueOps, openKqueue, textKqueueOps } from '../kqueue/file.ts';
+import { attachKqueue } from '../kqueue/filters/kqueue.ts';
+import { noteCreate, noteUnlink } from '../kqueue/filters/vnode-notes.ts';
+import type { Knote } from '../kqueue/knote.ts';
+import type { Kqueue } from '../kqueue/kqueue.ts';
+import type { KqueueSubsystem } from '../kqueue/system.ts';
+import { checkUnlink, Directory } from './directory.ts';
+import { type Name, Node, type NodeContext, type Ownership, S_IFREG } from './node.ts';
+import type { OpenFile } from './open-file.ts';
+
+const CONTROL_PERMISSIONS = 0o666;
+
+/** A kqueue as an open file of the tree: VNODE is the node's, everything else the queue's. */
+function fileOps(ops: FileOps): FileOps {
+  return {
+    ...ops,
+    kqfilter: (file, knote) =>
+      knote.filter === EVFILT_VNODE ? (file as OpenFile).node.kqfilter(knote) : ops.kqfilter(file, knote),
+  };
+}
+
+const textOps = fileOps(textKqueueOps);
+const binaryOps = fileOps(binaryKqueueOps);
+
+/** `kqueue` and `kqueue.bin`: every open is a new queue, which ends with its close. */
+export class KqueueControl extends Node {
+  override readonly type = S_IFREG;
+  override readonly isAliased = true;
+  readonly #subsystem: KqueueSubsystem;
+  readonly #ops: FileOps;
+
+  constructor(context: NodeContext, subsystem: KqueueSubsystem, form: 'text' | 'binary') {
+    super(context, { mode: CONTROL_PERMISSIONS, uid: 0, gid: 0 });
+    this.#subsystem = subsystem;
+    this.#ops = form === 'text' ? textOps : binaryOps;
+  }
+
+  override *open(file: OpenFile): Operation<number> {
+    file.isStream = true;
+    openKqueue(file, this.#subsystem.create(file.credentials), this.#ops);
+    return 0;
+  }
+}
+
+/** kqueues/NAME: a queue that every open of the name shares. Its size is the number of pending events (K3). */
+export class KqueueNode extends Node {
+  override readonly type = S_IFREG;
+  override readonly isAliased = true;
+  readonly kqueue: Kqueue;
+
+  constructor(context: NodeContext, ownership: Ownership, kqueue: Kqueue) {
+    super(context, ownership);
+    this.kqueue = kqueue;
+    kqueue.hold();
+  }
+
+  override get sizeBytes(): number {
+    return this.kqueue.isTerminated ? 0 : this.kqueue.count;
+  }
+
+  override *open(file: OpenFile): Operation<number> {
+    return this.openAtOnce(file);
+  }
+
+  override openAtOnce(file: OpenFile): number {
+    file.isStream = true;
+    openKqueue(file, this.kqueue, textOps);
+    return 0;
+  }
+
+  override kqfilter(knote: ListedKnote): number {
+    return knote.filter === EVFILT_VNODE ? super.kqfilter(knote) : attachKqueue(this.kqueue, knote as Knote);
+  }
+
+  protected override checkAttributes(): number {
+    return 0;
+  }
+
+  /** Whoever has it open keeps the queue. */
+  override removed(): void {
+    this.kqueue.release();
+  }
+}
+
+/** kqueues/: touch makes a queue, rm takes its name away. */
+export class KqueuesDirectory extends Directory {
+  readonly #subsystem: KqueueSubsystem;
+
+  constructor(context: NodeContext, subsystem: KqueueSubsystem, ownership: Ownership) {
+    super(context, ownership);
+    this.#subsystem = subsystem;
+  }
+
+  override get domain(): object {
+    return this;
+  }
+
+  override makeFile(name: Name, mode: number, credentials: Credentials): KqueueNode | number {
+    const error = this.checkNewName(name);
+    if (error !== 0) return -error;
+    const kqueue = this.#subsystem.create(credentials);
+    const node = new KqueueNode(this.context, this.ownershipFor(mode, credentials), kqueue);
+    this.add(name, node);
+    noteCreate(this);
+    return node;
+  }
+
+  override unlink(name: Name): number {
+    const error = checkUnlink(this, name);
+    if (error !== 0) return -error;
+    noteUnlink(this.remove(name), this);
+    return 0;
+  }
+}

@@ -1,0 +1,96 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { EACCES, EBADF, ELOOP, ENOTDIR } from '../kern/errno.ts';
+import { type File, FREAD, FWRITE } from '../kern/file.ts';
+import { EVFILT_WRITE } from '../kern/klist.ts';
+import type { Kqueue } from '../kqueue/kqueue.ts';
+import type { IdentResolver } from '../kqueue/resolver.ts';
+import { Directory } from './directory.ts';
+import { type Node, SymbolicLink } from './node.ts';
+import { noFileOps, OpenFile, type OpenFileTable } from './open-file.ts';
+
+const SEARCH = 1;
+const WRITE = 2;
+const READ = 4;
+const MAX_LINKS = 8;
+
+/** What a path stands for in a registration: the node, without being one of its open files. */
+class WatchedFile extends OpenFile {
+  constructor(node: Node, credentials: Credentials) {
+    super(node, 0, FREAD | FWRITE, credentials);
+    this.ops = { ...noFileOps, kqfilter: (_file, knote) => node.kqfilter(knote) };
+  }
+}
+
+/** Whether the mode grants these permission bits; one class of it counts, the first that fits. */
+function mayAccess(node: Node, credentials: Credentials, wanted: number): boolean {
+  if (credentials.uid === 0) return true;
+  node.refresh();
+  const isInGroup = credentials.gid === node.gid || credentials.groups?.includes(node.gid) === true;
+  const shift = credentials.uid === node.uid ? 6 : isInGroup ? 3 : 0;
+  return ((node.permissions >> shift) & wanted) === wanted;
+}
+
+/** Finds what kqueues watch in the tree: paths below its root, and descriptors of calling processes. */
+export class TreeResolver implements IdentResolver {
+  readonly #root: Directory;
+  readonly #openFiles: OpenFileTable;
+
+  constructor(root: Directory, openFiles: OpenFileTable) {
+    this.#root = root;
+    this.#openFiles = openFiles;
+  }
+
+  resolve(
+    _kqueue: Kqueue,
+    ident: number | string,
+    filter: number,
+    credentials: Credentials,
+    current: File | null,
+  ): File | number {
+    if (typeof ident === 'number') return this.#descriptor(ident, credentials);
+    const { host } = this.#root.context.kernel;
+    // Requests do not carry supplementary groups, and this path is not walked by the host's kernel.
+    const caller = { ...credentials, groups: host.supplementaryGroups(credentials.pid) };
+    const node = this.#walk(this.#root, ident, caller, 0);
+    if (typeof node === 'number') return node;
+    if (!mayAccess(node, caller, filter === EVFILT_WRITE ? WRITE : READ)) return -EACCES;
+    return current instanceof WatchedFile && current.node === node ? current : new WatchedFile(node, caller);
+  }
+
+  /** The open file behind a descriptor of the caller's process, or -EBADF when it is none of this mount. */
+  #descriptor(descriptor: number, credentials: Credentials): File | number {
+    const { host } = this.#root.context.kernel;
+    const pid = host.processOf(credentials.pid);
+    const found = host.describeDescriptor(pid, descriptor);
+    if (found === null) return -EBADF;
+    let best: OpenFile | null = null;
+    for (const file of this.#openFiles.all()) {
+      if (file.node.inode !== found.inode) continue;
+      if (file.readable !== found.isReadable || file.writable !== found.isWritable) continue;
+      // Of several that look alike, the process's own, and of those the latest.
+      const isOwn = host.processOf(file.credentials.pid) === pid;
+      if (best === null || isOwn || host.processOf(best.credentials.pid) !== pid) best = file;
+    }
+    return best ?? -EBADF;
+  }
+
+  #walk(from: Directory, path: string, caller: Credentials, links: number): Node | number {
+    let at: Node = path.startsWith('/') ? this.#root : from;
+    for (const part of path.split('/')) {
+      if (part === '' || part === '.') continue;
+      if (!(at instanceof Directory)) return -ENOTDIR;
+      if (!mayAccess(at, caller, SEARCH)) return -EACCES;
+      const directory: Directory = at;
+      const next: Node | number = part === '..' ? at.parent : at.lookup(part);
+      if (typeof next === 'number') return next;
+      at = next;
+      if (at instanceof SymbolicLink) {
+        if (links >= MAX_LINKS) return -ELOOP;
+        const target = this.#walk(directory, at.target, caller, links + 1);
+        if (typeof target === 'number') return target;
+        at = target;
+      }
+    }
+    return at;
+  }
+}
