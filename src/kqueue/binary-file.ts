@@ -1,5 +1,5 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EAGAIN, EBADF, EINVAL } from '../kern/errno.ts';
+import { EAGAIN, EBADF, EFAULT, EINVAL } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
@@ -39,8 +39,7 @@ export function* binaryWrite(file: File, uio: WriteUio, credentials: Credentials
   const registrar = handle.registrar(credentials);
   const error = applyChanges(handle.kqueue, new RecordSource(uio), count, handle, registrar);
   if (error === 0) return requested;
-  const isFault = uio.residual > 0 && handle.hasRoom;
-  return isFault && uio.residual < requested ? requested - uio.residual : error;
+  return error === -EFAULT && uio.residual < requested ? requested - uio.residual : error;
 }
 
 /** The records that a read takes. */

@@ -69,8 +69,8 @@ export const Given = { Nothing: 0, Data: 1, Fflags: 2, Udata: 4, Everything: 7 }
 /** One change of a kqueue's registrations. Applying it may alter it, as its record shows (K21). */
 export interface Change extends Kevent {
   /**
-   * For a change without EV_ADD of a TIMER, PROC or VNODE knote: the values that are replaced. Binary changes give none then;
-   * text changes give what they mention.
+   * The values of a TIMER, PROC or VNODE knote that are replaced: everything with EV_ADD; without it nothing by a binary change,
+   * and what it mentions by a line.
    */
   readonly given: number;
 }

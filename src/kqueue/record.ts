@@ -28,7 +28,7 @@ function readSigned(view: DataView, at: number): number | bigint {
 
 function write64(view: DataView, at: number, value: number | bigint): void {
   if (typeof value === 'bigint') {
-    view.setBigUint64(at, BigInt.asUintN(64, value), true);
+    view.setBigUint64(at, value, true);
     return;
   }
   view.setUint32(at, value % WORD, true);

@@ -114,7 +114,7 @@ function findFile(kqueue: Kqueue, change: Change, { credentials }: Registrar): T
   const adds = (change.flags & EV_ADD) !== 0;
   if (typeof file === 'number') {
     // A knote whose path is gone can still be changed and deleted by it.
-    return file === -ENOENT && knote !== null && !adds ? { knote, file: null, stale: null } : file;
+    return knote !== null && !adds ? { knote, file: null, stale: null } : file;
   }
   if (knote === null || knote.openFile === file || !adds) return { knote, file, stale: null };
   return { knote: null, file, stale: knote };
@@ -146,7 +146,7 @@ function modify(knote: Knote, change: Change): number {
   }
   const keeps =
     knote.filter === EVFILT_TIMER || knote.filter === EVFILT_PROC || knote.filter === EVFILT_VNODE;
-  const replaced = keeps && (change.flags & EV_ADD) === 0 ? change.given : Given.Everything;
+  const replaced = keeps ? change.given : Given.Everything;
   if ((replaced & Given.Fflags) !== 0) {
     const oldFflags = knote.savedFflags;
     knote.savedFflags = change.fflags;

@@ -10,29 +10,36 @@ import { collect, type EventSink } from './scan.ts';
 import { formatComplaint, formatLine, isProblem, parseChange } from './text.ts';
 
 /** Longest line, without its newline. */
-export const LINE_LIMIT_BYTES = 4096;
+const LINE_LIMIT_BYTES = 4096;
+const TOO_LONG = `line longer than ${LINE_LIMIT_BYTES} bytes`;
+const NEWLINE = 0x0a;
 
 /** What a write means: changes and the beginning of another line, or why it means nothing. */
 type ParsedWrite = { changes: Change[]; partialLine: string } | { complaint: string };
 
-/** Reads `text`, which goes on where `partialLine` ends, as lines. */
-export function parseWrite(partialLine: string, text: string): ParsedWrite {
-  const lines = (partialLine + text).split('\n');
-  const rest = lines.pop()!;
+/**
+ * Reads `bytes`, which go on where `partialLine` ends, as lines. Each line is a string of its own: what a knote keeps of it keeps
+ * nothing else in memory.
+ */
+function parseWrite(partialLine: string, bytes: Uint8Array): ParsedWrite {
   const changes: Change[] = [];
-  for (const [index, line] of lines.entries()) {
-    const result = line.length > LINE_LIMIT_BYTES ? tooLong : parseChange(line);
-    if (result === null) continue;
-    if (isProblem(result)) return { complaint: formatComplaint(index + 1, result.message) };
-    changes.push(result);
+  let rest = partialLine;
+  let start = 0;
+  for (let number = 1; ; number++) {
+    const newline = bytes.indexOf(NEWLINE, start);
+    const end = newline < 0 ? bytes.length : newline;
+    if (rest.length + end - start > LINE_LIMIT_BYTES) return { complaint: formatComplaint(number, TOO_LONG) };
+    const line = rest + textOf(bytes.subarray(start, end));
+    if (newline < 0) return { changes, partialLine: line };
+    const result = parseChange(line);
+    if (result !== null) {
+      if (isProblem(result)) return { complaint: formatComplaint(number, result.message) };
+      changes.push(result);
+    }
+    rest = '';
+    start = newline + 1;
   }
-  if (rest.length > LINE_LIMIT_BYTES) {
-    return { complaint: formatComplaint(lines.length + 1, tooLong.message) };
-  }
-  return { changes, partialLine: rest };
 }
-
-const tooLong = { column: LINE_LIMIT_BYTES + 1, message: `line longer than ${LINE_LIMIT_BYTES} bytes` };
 
 /**
  * write(2) of lines. A line that no newline ends waits for the next write. Bytes written, which is all; -EINVAL when a line cannot be
@@ -45,7 +52,7 @@ export function* textWrite(file: File, uio: WriteUio, credentials: Credentials):
   const bytes = new Uint8Array(length);
   const fault = uio.moveIn(bytes, 0, length);
   if (fault !== 0) return -fault;
-  const parsed = parseWrite(handle.partialLine, textOf(bytes));
+  const parsed = parseWrite(handle.partialLine, bytes);
   if ('complaint' in parsed) {
     handle.partialLine = '';
     if (handle.hasRoom) handle.store({ text: parsed.complaint });
@@ -152,15 +159,12 @@ export function* textRead(file: File, uio: ReadUio, credentials: Credentials): O
 
 /** One character a byte, as names are kept: what a caller wrote comes back as it was. */
 function bytesOf(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
+  return bytes;
 }
 
-const CHUNK = 8192;
-
+/** A line, which is short enough to be passed as arguments. */
 function textOf(bytes: Uint8Array): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
-  }
-  return text;
+  return Reflect.apply(String.fromCharCode, null, bytes) as string;
 }

@@ -60,6 +60,8 @@ const shownFlags: readonly (readonly [string, number])[] = [
   ['oneshot', EV_ONESHOT],
 ];
 
+const SHOWN_FLAGS = shownFlags.reduce((mask, [, bit]) => mask | bit, 0);
+
 const vnodeNotes = new Map<string, number>([
   ['attrib', k.NOTE_ATTRIB],
   ['delete', k.NOTE_DELETE],
@@ -79,11 +81,13 @@ const processNotes = new Map<string, number>([
 
 const noNotes = new Map<string, number>();
 
+const userNotes = new Map<string, number>([['trigger', k.NOTE_TRIGGER]]);
+
 /** Words for bits of fflags that a change of this filter may have as options. */
 export function noteOptions(filter: number): ReadonlyMap<string, number> {
   if (filter === EVFILT_VNODE) return vnodeNotes;
   if (filter === EVFILT_PROC) return processNotes;
-  return filter === EVFILT_USER ? new Map([['trigger', k.NOTE_TRIGGER]]) : noNotes;
+  return filter === EVFILT_USER ? userNotes : noNotes;
 }
 
 const shownProcessNotes: readonly (readonly [string, number])[] = [
@@ -110,7 +114,7 @@ function formatBits(bits: number, names: Iterable<readonly [string, number]>, no
 }
 
 export function formatFlags(flags: number): string {
-  return formatBits(flags & shownFlags.reduce((mask, [, bit]) => mask | bit, 0), shownFlags, '-');
+  return formatBits(flags & SHOWN_FLAGS, shownFlags, '-');
 }
 
 export function formatFflags(filter: number, fflags: number): string {

@@ -110,7 +110,7 @@ test('K6 other filters of a kqueue are EOPNOTSUPP', () => {
 
 test('K7 what a kqueue queues wakes those who wait for a kqueue that watches it, through any number of them', () => {
   const world = new KqueueWorld();
-  const queues = Array.from({ length: 2000 }, () => world.kqueue());
+  const queues = Array.from({ length: 20_000 }, () => world.kqueue());
   queues.slice(1).forEach((outer, index) => {
     world.must(outer, change(EVFILT_READ, world.descriptor(queues[index]!)));
   });
@@ -118,6 +118,18 @@ test('K7 what a kqueue queues wakes those who wait for a kqueue that watches it,
   expect(call.isBlocked).toBe(true);
   world.must(queues[0]!, change(EVFILT_USER, 1, EV_ADD, triggered));
   expect(call.events).toMatchObject([{ filter: EVFILT_READ, data: 1 }]);
+});
+
+test('K7 an edge-triggered watcher fires for each event that the watched kqueue queues', () => {
+  const world = new KqueueWorld();
+  const inner = world.kqueue();
+  const outer = world.kqueue();
+  world.must(outer, change(EVFILT_READ, world.descriptor(inner), EV_ADD | EV_CLEAR));
+  for (const ident of [1, 2, 3]) {
+    world.must(inner, change(EVFILT_USER, ident, EV_ADD, triggered));
+    expect(world.collect(outer)).toMatchObject([{ data: ident }]);
+    expect(world.collect(outer)).toEqual([]);
+  }
 });
 
 test('K7 a poller of a kqueue hears of each event, and sees what a read would get', () => {

@@ -104,7 +104,7 @@ describe('PROC', () => {
     world.must(kq, change(EVFILT_PROC, 7, EV_ADD, { fflags: asked, udata: 5 }));
     world.processes.fork(7, 8);
     expect(world.collect(kq)).toMatchObject([
-      { ident: 8, fflags: NOTE_CHILD, data: 7, udata: 5 },
+      { ident: 8, fflags: NOTE_CHILD, data: 7, udata: 5, flags: EV_ADD | EV_ENABLE | EV_CLEAR },
       { ident: 7, fflags: NOTE_FORK, udata: 5 },
     ]);
     world.processes.fork(8, 9);
@@ -179,6 +179,11 @@ describe('PROC', () => {
     world.processes.refused.clear();
     world.processes.exec(7);
     expect(world.collect(kq)).toMatchObject([{ fflags: NOTE_EXEC }]);
+    world.must(world.kqueue(), proc(7, NOTE_FORK));
+    expect(world.processes.kindsOf(7)).toBe(ProcessEventKind.Exec | ProcessEventKind.Fork);
+    // Nor has the change that failed left NOTE_EXIT behind.
+    world.processes.exit(7, 0);
+    expect(world.collect(kq)).toMatchObject([{ fflags: 0 }]);
   });
 });
 

@@ -132,6 +132,11 @@ test('K18 K19 a file that cannot be read gets its errors from the write', () => 
   expect(
     world.write(kq, bytesFor(user1(EV_ADD | EV_RECEIPT), change(EVFILT_USER, 5, EV_DELETE))).result,
   ).toBe(-ENOENT);
+  const many = Array.from({ length: 20 }, (_, ident) =>
+    change(EVFILT_USER, ident + 10, ident === 9 ? EV_DELETE : EV_ADD),
+  );
+  expect(world.write(kq, bytesFor(...many)).result).toBe(-ENOENT);
+  expect(kqueueOf(kq).knoteCount).toBe(10);
   expect(world.read(kq, 32).result).toBe(-EBADF);
 });
 
@@ -147,4 +152,16 @@ test('K24 a blocking read waits for an event or a record', () => {
   const third = world.read(kq, 64);
   world.write(kq, bytesFor(user1(EV_DELETE)));
   expect(decodeChange(viewOf(third.bytes), 0)).toMatchObject({ flags: EV_ERROR, data: ENOENT });
+});
+
+test('K18 K19 a file has room for the records of one write of 1 MiB that nobody reads', () => {
+  const { world, kq, read } = setUp();
+  const failing = change(EVFILT_USER, 5, EV_DELETE);
+  const full = bytesFor(...Array.from({ length: 32_768 }, () => failing));
+  expect(world.write(kq, full).result).toBe(full.length);
+  expect(world.write(kq, bytesFor(failing)).result).toBe(-ENOENT);
+  expect(world.write(kq, bytesFor(user1(EV_ADD | EV_RECEIPT))).result).toBe(32);
+  expect(kqueueOf(kq).knoteCount).toBe(1);
+  expect((read(full.length + 32) as unknown[]).length).toBe(32_768);
+  expect(read()).toMatchObject([{ ident: 1, flags: EV_ADD | EV_RECEIPT }]);
 });

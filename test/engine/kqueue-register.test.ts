@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { EBADF, EINVAL, ENOENT, ENXIO, EOPNOTSUPP, EPIPE, ESRCH } from '../../src/kern/errno.ts';
+import { EBADF, EINVAL, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPIPE, ESRCH } from '../../src/kern/errno.ts';
 import { File } from '../../src/kern/file.ts';
 import {
   EV_ONESHOT,
@@ -80,11 +80,13 @@ describe('finding the knote', () => {
     },
   );
 
-  test('K57 an ident too large for a descriptor is EBADF', () => {
-    const { world, kq, fd } = setUp();
+  test('K57 an ident too large for a descriptor is EBADF, and nobody is asked for it', () => {
+    const { world, kq, near, fd } = setUp();
+    world.resolve = () => near;
     for (const ident of [0x1_0000_0000 + fd, 2 ** 31, 2n ** 63n, 2n ** 64n - 1n]) {
       for (const filter of fileFilters) expect(world.apply(kq, change(filter, ident))).toBe(-EBADF);
     }
+    world.must(kq, change(EVFILT_READ, 2 ** 31 - 1));
   });
 
   test('K58 ten thousand knotes without descriptors are found and fire', () => {
@@ -153,8 +155,11 @@ describe('paths', () => {
     world.must(kq, change(EVFILT_READ, 'pipes/a', EV_DISABLE));
     expect(world.apply(kq, change(EVFILT_READ, 'pipes/a'))).toBe(-ENOENT);
     expect(world.apply(kq, change(EVFILT_WRITE, 'pipes/a', EV_DELETE))).toBe(-ENOENT);
+    world.resolve = () => -ENOTDIR;
+    expect(world.apply(kq, change(EVFILT_READ, 'pipes/a'))).toBe(-ENOTDIR);
     world.must(kq, change(EVFILT_READ, 'pipes/a', EV_DELETE));
     expect(kqueueOf(kq).knoteCount).toBe(0);
+    expect(world.apply(kq, change(EVFILT_READ, 'pipes/a', EV_DELETE))).toBe(-ENOTDIR);
   });
 
   test('K39 adding a path that names another object by now replaces the knote', () => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 
 import { EAGAIN, EBADF, EFAULT, EINTR, EINVAL, ENOENT } from '../../src/kern/errno.ts';
-import type { File } from '../../src/kern/file.ts';
+import { type File, FNONBLOCK } from '../../src/kern/file.ts';
 import { EV_ONESHOT, EVFILT_TIMER, EVFILT_USER } from '../../src/kern/klist.ts';
-import { POLLIN } from '../../src/kern/poll.ts';
+import { POLLIN, Poller } from '../../src/kern/poll.ts';
 import { EV_ADD, EV_CLEAR, NOTE_TRIGGER } from '../../src/kqueue/kevent.ts';
 import { isProblem, parseChange } from '../../src/kqueue/text.ts';
 import { bytesOf, ReadCall, user } from '../support/engine.ts';
@@ -167,6 +167,35 @@ describe('reading', () => {
     expect(other.isBlocked).toBe(true);
     other.signal();
     expect(other.result).toBe(-EINTR);
+  });
+
+  test('K24 a read that is made non-blocking while it waits still gets a line about a change', () => {
+    const { world, kq, say } = setUp('rw');
+    const call = world.read(kq, 100);
+    kq.flags |= FNONBLOCK;
+    say('delete user 1\n');
+    expect(call.text).toBe('error user 1 errno=ENOENT udata=-\n');
+  });
+
+  test('K7 a poller hears of a line about a change', () => {
+    const { world, kq, say } = setUp();
+    let heard = 0;
+    world.poll(kq, POLLIN, new Poller(() => heard++));
+    say('nonsense\n');
+    expect(heard).toBe(1);
+  });
+
+  test('K32 the rests of 256 readers are remembered, of more the newest', () => {
+    const { world, kq, say } = setUp();
+    say('add user 1 trigger\n');
+    const take = (pid: number, count: number): string => {
+      const buffer = new Uint8Array(count);
+      const operation = kq.ops.read(kq, new MemoryReadUio([buffer]), { ...user, pid });
+      return world.startCall(new ReadCall(world.kernel, operation, buffer)).text;
+    };
+    for (let pid = 1; pid <= 257; pid++) expect(take(pid, 4)).toBe('user');
+    expect(take(2, 100)).toMatch(/^ 1 data/);
+    expect(take(1, 100)).toMatch(/^user 1 data/);
   });
 
   test('K30 a line that cannot be stored is there again', () => {
