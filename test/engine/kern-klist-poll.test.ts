@@ -77,8 +77,9 @@ describe('klist', () => {
       list.remove(first.knote);
       list.remove(second.knote);
     };
-    list.add(first.knote);
+    // Newest first: the first to be visited takes both off.
     list.add(second.knote);
+    list.add(first.knote);
     list.notify(0);
     expect(second.knote.activations).toBe(0);
     expect(list.size).toBe(0);
