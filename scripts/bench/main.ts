@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { bulkThroughput } from './bulk.ts';
 import { BenchMount } from './bench-mount.ts';
+import { knoteCosts } from './knotes.ts';
 import { formatRows, type Row } from './rows.ts';
 
 const DEFAULT_ROUNDS = 5;
@@ -27,6 +28,7 @@ async function main({ rounds, json }: Settings): Promise<void> {
   const mount = await BenchMount.start();
   const rows: Row[] = [];
   try {
+    rows.push(...knoteCosts(mount, rounds));
     for await (const row of bulkThroughput(mount, rounds)) rows.push(row);
   } finally {
     await mount.stop();

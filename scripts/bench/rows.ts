@@ -19,8 +19,8 @@ export function median(values: readonly number[]): number {
 export function formatRows(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.what,
-    `${row.ipcfs.toFixed(0)} ${row.unit}`,
-    `${row.peer.toFixed(0)} ${row.unit}`,
+    `${row.ipcfs.toFixed(1)} ${row.unit}`,
+    `${row.peer.toFixed(1)} ${row.unit}`,
     row.peerName,
     row.ratio.toFixed(2),
   ]);
