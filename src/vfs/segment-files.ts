@@ -31,6 +31,8 @@ export class SegmentFiles {
     if (node === undefined) {
       node = new SegmentNode(this.context, this, segment);
       this.#nodes.set(segment, node);
+      // statfs counts files; segments have a limit of their own, and end without the tree being told.
+      this.context.inodeRemoved();
     }
     return node;
   }
