@@ -34,6 +34,7 @@ export const ENOSYS = 38;
 export const ENOTEMPTY = 39;
 export const EPROTO = 71;
 export const EOPNOTSUPP = 95;
+export const ENOBUFS = 105;
 export const ENOTCONN = 107;
 export const ETIMEDOUT = 110;
 
@@ -71,6 +72,7 @@ const names = new Map<number, string>(
     ENOTEMPTY,
     EPROTO,
     EOPNOTSUPP,
+    ENOBUFS,
     ENOTCONN,
     ETIMEDOUT,
   }).map(([name, value]) => [value, name]),
