@@ -35,6 +35,7 @@ export const ELOOP = 40;
 export const ENOTEMPTY = 39;
 export const EPROTO = 71;
 export const EOPNOTSUPP = 95;
+export const ENOBUFS = 105;
 export const ENOTCONN = 107;
 export const ETIMEDOUT = 110;
 
@@ -73,6 +74,7 @@ const names = new Map<number, string>(
     ENOTEMPTY,
     EPROTO,
     EOPNOTSUPP,
+    ENOBUFS,
     ENOTCONN,
     ETIMEDOUT,
   }).map(([name, value]) => [value, name]),

@@ -159,3 +159,87 @@ export const ioctl = library.func('int ioctl(int, unsigned long, void*)') as unk
   request: number,
   argument: ArrayBufferView,
 ) => number;
+
+export const socket = library.func('int socket(int, int, int)') as unknown as (
+  domain: number,
+  type: number,
+  protocol: number,
+) => number;
+export const bind = library.func('int bind(int, void*, unsigned int)') as unknown as (
+  descriptor: number,
+  address: ArrayBufferView,
+  sizeBytes: number,
+) => number;
+export const send = library.func('long send(int, void*, size_t, int)') as unknown as (
+  descriptor: number,
+  message: ArrayBufferView,
+  sizeBytes: number,
+  flags: number,
+) => number;
+export const recv = library.func('long recv(int, void*, size_t, int)') as unknown as (
+  descriptor: number,
+  buffer: ArrayBufferView,
+  sizeBytes: number,
+  flags: number,
+) => number;
+const setsockopt = library.func('int setsockopt(int, int, int, void*, unsigned int)') as unknown as (
+  descriptor: number,
+  level: number,
+  option: number,
+  value: ArrayBufferView,
+  sizeBytes: number,
+) => number;
+export const AF_NETLINK = 16;
+export const SOCK_DGRAM = 2;
+export const SOCK_NONBLOCK = 0o4000;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_RCVBUFFORCE = 33;
+
+/** Gives a socket this much room for what was not received yet, or as much as it may have. */
+export function setReceiveRoom(descriptor: number, sizeBytes: number): void {
+  const value = new Int32Array([sizeBytes]);
+  if (setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, value, value.byteLength) === 0) return;
+  setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, value, value.byteLength);
+}
+
+// System calls from 424 on have the same number everywhere.
+const SYS_pidfd_open = 434;
+
+/** A descriptor that becomes readable when the process has ended. */
+export function pidfdOpen(pid: number): number {
+  return syscall3(SYS_pidfd_open, pid, 0, 0);
+}
+
+const fsopen = library.func('long syscall(long, const char*, unsigned int)') as unknown as (
+  number: number,
+  type: string,
+  flags: number,
+) => number;
+const fsconfig = library.func('long syscall(long, long, long, long, long, long)') as unknown as (
+  number: number,
+  context: number,
+  command: number,
+  key: number,
+  value: number,
+  auxiliary: number,
+) => number;
+const SYS_fsopen = 430;
+const SYS_fsconfig = 431;
+const SYS_fsmount = 432;
+const FSOPEN_CLOEXEC = 1;
+const FSCONFIG_CMD_CREATE = 6;
+const FSMOUNT_CLOEXEC = 1;
+const MOUNT_ATTR_NOSUID_NODEV_NOEXEC = 0xe;
+
+/** A file system of this type, mounted nowhere: its descriptor, or -1. */
+export function openDetachedMount(type: string): number {
+  const context = fsopen(SYS_fsopen, type, FSOPEN_CLOEXEC);
+  if (context < 0) return -1;
+  const isMade = fsconfig(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0) === 0;
+  const descriptor = isMade
+    ? syscall3(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID_NODEV_NOEXEC)
+    : -1;
+  close(context);
+  return descriptor;
+}

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Credentials } from '../../kern/credentials.ts';
 
 /** What /proc says of a process. */
 export interface ProcessStatus {
@@ -37,19 +38,38 @@ export function processStatus(pid: number): ProcessStatus | null {
   };
 }
 
-interface ProcessStat {
+export interface ProcessStat {
   readonly processGroup: number;
   /** In clock ticks since boot: with the pid it names one process for ever. */
   readonly startTicks: number;
+  /** Threads that have not ended, and the first one, which stays until the others have. */
+  readonly threadCount: number;
+  /** Whether the first thread has ended; the process has if there is no other. */
+  readonly isLeaderEnding: boolean;
+  /** Whether it waits to be waited for, as far as its first thread is concerned. */
+  readonly isZombie: boolean;
+  /** The wait status of a zombie, 0 where it may not be read. */
+  readonly exitStatus: number;
 }
 
-/** Process group and start time, or null when there is no such process. */
+/** Set in a task's flags as soon as it begins to end. */
+const PF_EXITING = 0x4;
+
+/** What /proc says of the state of a process, or null when there is no such process. */
 export function processStat(pid: number): ProcessStat | null {
   const text = readText(`/proc/${pid}/stat`);
   if (text === null) return null;
   // The command in parentheses may hold anything; fields after it are plain.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { processGroup: Number(fields[2]), startTicks: Number(fields[19]) };
+  const isZombie = fields[0] === 'Z' || fields[0] === 'X';
+  return {
+    processGroup: Number(fields[2]),
+    startTicks: Number(fields[19]),
+    threadCount: Number(fields[17]),
+    isLeaderEnding: isZombie || (Number(fields[6]) & PF_EXITING) !== 0,
+    isZombie,
+    exitStatus: Number(fields[49] ?? 0),
+  };
 }
 
 /** The processes of a group. */
@@ -84,4 +104,17 @@ const O_WRONLY = 1;
 /** Whether a caller of user `uid` may signal the process, as kill(2) decides. */
 export function maySignal(uid: number, target: ProcessStatus): boolean {
   return uid === 0 || uid === target.realUid || uid === target.savedUid;
+}
+
+/** Whether a caller finds the process in /proc, which may be mounted so that others' processes are hidden (hidepid). */
+export function canSee({ uid, gid, groups }: Credentials, target: ProcessStatus): boolean {
+  if (uid === 0 || uid === target.realUid) return true;
+  const options = /^\d+ \d+ \S+ \/ \/proc .* - proc \S+ (\S+)$/m.exec(
+    readText('/proc/self/mountinfo') ?? '',
+  )?.[1];
+  if (options === undefined || !/(?:^|,)hidepid=(?:2|4|invisible|ptraceable)(?:,|$)/.test(options))
+    return true;
+  // The group that sees everything.
+  const group = /(?:^|,)gid=(\d+)(?:,|$)/.exec(options)?.[1];
+  return group !== undefined && (gid === Number(group) || groups?.includes(Number(group)) === true);
 }

@@ -1,4 +1,6 @@
 import * as libc from '../../host/linux/libc.ts';
+import { PollSet } from '../../host/linux/poll-set.ts';
+import type { PollSources } from '../../host/poll-sources.ts';
 import type { GatherUio } from './gather-uio.ts';
 import { OUT_HEADER_BYTES } from './protocol/constants.ts';
 import type { Reply } from './protocol/reply.ts';
@@ -30,13 +32,12 @@ const MAX_SLICES = 16;
 export class FuseDevice implements Device {
   readonly #descriptor: number;
   readonly #vector = new BigUint64Array(2 * (MAX_SLICES + 1));
-  readonly #pollSet = new Int32Array(4);
+  readonly #pollSet: PollSet;
 
   /** `wakeDescriptor`: an eventfd whose readability ends `wait`. */
   constructor(descriptor: number, wakeDescriptor: number) {
     this.#descriptor = descriptor;
-    this.#pollSet[0] = descriptor;
-    this.#pollSet[2] = wakeDescriptor;
+    this.#pollSet = new PollSet([descriptor, wakeDescriptor]);
   }
 
   receive(buffer: ReceiveBuffer): number {
@@ -75,10 +76,20 @@ export class FuseDevice implements Device {
     libc.ioctl(this.#descriptor, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id]));
   }
 
-  /** Sleeps until a request or a wake-up has come, or `timeoutMs` (-1: for ever) have passed. */
-  wait(timeoutMs: number): void {
-    this.#pollSet[1] = libc.POLLIN;
-    this.#pollSet[3] = libc.POLLIN;
-    libc.poll(this.#pollSet, 2, timeoutMs);
+  /** What `wait` listens to beside requests. */
+  get sources(): PollSources {
+    return this.#pollSet;
+  }
+
+  get hasSources(): boolean {
+    return this.#pollSet.size > 0;
+  }
+
+  /**
+   * Sleeps until a request, a wake-up or something for a source has come, or `timeoutMs` (-1: for ever) have passed. Whether
+   * a source was called: something may have become runnable.
+   */
+  wait(timeoutMs: number): boolean {
+    return this.#pollSet.wait(timeoutMs);
   }
 }

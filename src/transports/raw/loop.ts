@@ -16,6 +16,9 @@ export interface LoopOptions {
 /** The longest time-out that poll(2) takes. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
+/** While requests keep the loop from sleeping, it looks this often for events of the host. */
+const LOOK_MS = 1;
+
 /** Why a loop has ended. */
 export type LoopEnd = 'unmounted' | 'stopped' | 'refused';
 
@@ -26,6 +29,7 @@ export type LoopEnd = 'unmounted' | 'stopped' | 'refused';
 export function runLoop(session: Session, device: FuseDevice, options: LoopOptions): LoopEnd {
   const { callouts, scheduler } = session.fileSystem.kernel;
   let spinUntilMs = 0;
+  let nextLookMs = 0;
   let isReady = false;
   for (;;) {
     if (options.isStopping()) {
@@ -47,12 +51,18 @@ export function runLoop(session: Session, device: FuseDevice, options: LoopOptio
       callouts.runExpired();
       session.settle();
     }
+    if (device.hasSources && nowMs >= nextLookMs) {
+      nextLookMs = nowMs + LOOK_MS;
+      if (device.wait(0)) session.settle();
+    }
     if (length > 0) continue;
     switch (-length) {
       case EAGAIN:
         if (nowMs >= spinUntilMs && scheduler.runnableCount === 0) {
           const waitMs = callouts.nextDeadlineMs() - nowMs;
-          device.wait(waitMs === Infinity ? -1 : Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(waitMs))));
+          const timeoutMs =
+            waitMs === Infinity ? -1 : Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(waitMs)));
+          if (device.wait(timeoutMs)) session.settle();
         }
         break;
       // A request that was given up before it was read, and a signal.

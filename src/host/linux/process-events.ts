@@ -1,0 +1,264 @@
+import type { Credentials } from '../../kern/credentials.ts';
+import { EOPNOTSUPP, ESRCH } from '../../kern/errno.ts';
+import { ProcessEventKind, type ProcessEvents, type ProcessWatcher } from '../../kern/process-events.ts';
+import type { PollSources } from '../poll-sources.ts';
+import { Pidfd } from './pidfd.ts';
+import { ProcessConnector } from './process-connector.ts';
+import { canSee, processStat, processStatus } from './processes.ts';
+import { SignalEvents } from './signal-events.ts';
+
+/** What one watcher wants of one process. */
+class Watch {
+  kinds = 0;
+  /** For each kind when it was asked for: what happened before, but is told only now, is not meant. */
+  readonly #sinceNs = new Map<number, number>();
+
+  change(kinds: number, nowNs: number): void {
+    for (const kind of Object.values(ProcessEventKind)) {
+      if ((kinds & ~this.kinds & kind) !== 0) this.#sinceNs.set(kind, nowNs);
+    }
+    this.kinds = kinds;
+  }
+
+  wants(kind: number, timeNs: number): boolean {
+    return (this.kinds & kind) !== 0 && timeNs >= this.#sinceNs.get(kind)!;
+  }
+}
+
+/** A process that somebody watches. */
+class Watched {
+  readonly pid: number;
+  /** When it started, or null when it was gone before that could be seen. */
+  readonly startTicks: number | null;
+  readonly watches = new Map<ProcessWatcher, Watch>();
+  /** Tells of the end where the connector does not, or not precisely. */
+  pidfd: Pidfd | null = null;
+  /** What the connector said of the first thread's end. */
+  leaderStatus = 0;
+
+  constructor(pid: number, startTicks: number | null) {
+    this.pid = pid;
+    this.startTicks = startTicks;
+  }
+
+  wants(kind: number): boolean {
+    for (const watch of this.watches.values()) if ((watch.kinds & kind) !== 0) return true;
+    return false;
+  }
+
+  tell(kind: number, timeNs: number, call: (watcher: ProcessWatcher) => void): void {
+    for (const [watcher, watch] of [...this.watches]) {
+      // A watcher may end the watch of another.
+      if (this.watches.get(watcher) === watch && watch.wants(kind, timeNs)) call(watcher);
+    }
+  }
+}
+
+/** Forks and execs are heard through the connector only. */
+const CONNECTOR_KINDS = ProcessEventKind.Fork | ProcessEventKind.Exec;
+
+/** Whether the first thread of a process is ending, or has been waited for. */
+function isEnding({ pid, startTicks }: Watched): boolean {
+  const stat = processStat(pid);
+  return stat?.startTicks !== startTicks || stat.isLeaderEnding;
+}
+
+function monotonicNs(): number {
+  return Number(process.hrtime.bigint());
+}
+
+/**
+ * Events of Linux processes: of all kinds for root; exits, and on newer kernels forks and execs, for everybody. Sockets, pidfds
+ * and the tracefs instance are there only while somebody watches what they tell of.
+ */
+export class LinuxProcessEvents implements ProcessEvents {
+  readonly #sources: PollSources;
+  readonly #processes = new Map<number, Watched>();
+  #connector: ProcessConnector | null = null;
+  #signals: SignalEvents | null = null;
+  /** The child that watchers are being told of, and when it came to be. */
+  #newChild: { readonly pid: number; readonly timeNs: number } | null = null;
+
+  constructor(sources: PollSources) {
+    this.#sources = sources;
+  }
+
+  watch(pid: number, kinds: number, watcher: ProcessWatcher, credentials: Credentials): number {
+    const error = this.#watch(pid, kinds, watcher, credentials);
+    this.#release();
+    return error;
+  }
+
+  unwatch(pid: number, watcher: ProcessWatcher): void {
+    const watched = this.#processes.get(pid);
+    if (watched?.watches.delete(watcher) !== true) return;
+    if (watched.watches.size === 0) this.#forget(watched);
+    this.#release();
+  }
+
+  /** Ends all watches, without a word to the watchers. */
+  close(): void {
+    for (const watched of [...this.#processes.values()]) this.#forget(watched);
+    this.#release();
+  }
+
+  #watch(pid: number, kinds: number, watcher: ProcessWatcher, credentials: Credentials): number {
+    // Before the process is looked for: what happens to it from then on is heard.
+    this.#openConnector();
+    const isNewChild = this.#newChild?.pid === pid;
+    const nowNs = isNewChild ? this.#newChild!.timeNs : monotonicNs();
+    const existing = this.#processes.get(pid);
+    let watch = existing?.watches.get(watcher);
+    if (watch !== undefined) {
+      const error = this.#provide(kinds & ~watch.kinds);
+      if (error === 0) watch.change(kinds, nowNs);
+      return error;
+    }
+    const stat = processStat(pid);
+    const isEnding = stat !== null && stat.isLeaderEnding && stat.threadCount <= 1;
+    if (!isNewChild) {
+      const status = processStatus(pid);
+      if (stat === null || status?.tgid !== pid || !canSee(credentials, status)) return -ESRCH;
+      if (isEnding && (kinds & ProcessEventKind.Exit) === 0) return -ESRCH;
+    }
+    const provided = this.#provide(kinds);
+    if (provided !== 0) return provided;
+    if (isEnding && stat.isZombie && !isNewChild) {
+      watcher.exited(stat.exitStatus);
+      return 0;
+    }
+    const watched = existing ?? new Watched(pid, stat?.startTicks ?? null);
+    const isHeardOf = this.#connector !== null && (isNewChild || stat?.isLeaderEnding === false);
+    if (!isHeardOf && watched.pidfd === null) {
+      const error = this.#openPidfd(watched);
+      if (error !== 0) return error;
+    }
+    watch = new Watch();
+    watch.change(kinds, nowNs);
+    watched.watches.set(watcher, watch);
+    this.#processes.set(pid, watched);
+    return 0;
+  }
+
+  /** Makes sure that these kinds can be told; 0 or a negative errno. */
+  #provide(kinds: number): number {
+    if ((kinds & CONNECTOR_KINDS) !== 0 && this.#connector === null) return -EOPNOTSUPP;
+    if ((kinds & ProcessEventKind.Signal) !== 0 && this.#signals === null) {
+      this.#signals = SignalEvents.open(this.#signalled);
+      if (this.#signals === null) return -EOPNOTSUPP;
+      this.#sources.add(this.#signals);
+    }
+    return 0;
+  }
+
+  #openConnector(): void {
+    if (this.#connector !== null) return;
+    this.#connector = ProcessConnector.open(this.#listener);
+    if (this.#connector !== null) this.#sources.add(this.#connector);
+  }
+
+  /** Waits for the end of all threads; 0 or a negative errno. */
+  #openPidfd(watched: Watched): number {
+    const pidfd = Pidfd.open(watched.pid, (status) => {
+      this.#end(watched, status ?? watched.leaderStatus);
+    });
+    if (typeof pidfd === 'number') return pidfd;
+    watched.pidfd = pidfd;
+    this.#sources.add(pidfd);
+    return 0;
+  }
+
+  readonly #listener = {
+    forked: (parent: number, child: number, timeNs: number): void => {
+      const watched = this.#processes.get(parent);
+      if (watched === undefined) return;
+      this.#newChild = { pid: child, timeNs };
+      try {
+        watched.tell(ProcessEventKind.Fork, timeNs, (watcher) => {
+          watcher.forked(child);
+        });
+      } finally {
+        this.#newChild = null;
+        this.#release();
+      }
+    },
+
+    executed: (pid: number, timeNs: number): void => {
+      this.#processes.get(pid)?.tell(ProcessEventKind.Exec, timeNs, (watcher) => {
+        watcher.executed();
+      });
+    },
+
+    leaderExited: (pid: number, status: number): void => {
+      const watched = this.#processes.get(pid);
+      if (watched === undefined) return;
+      watched.leaderStatus = status;
+      if (watched.pidfd === null) this.#leaderExited(watched);
+    },
+
+    lost: (): void => {
+      for (const watched of [...this.#processes.values()]) {
+        if (watched.pidfd === null && isEnding(watched)) this.#awaitLast(watched);
+      }
+    },
+  };
+
+  /** The first thread has ended: the process has if it was the last, and otherwise when the last one does. */
+  #leaderExited(watched: Watched): void {
+    // When another thread calls exec, it takes the place of the first, and the process goes on.
+    if (!isEnding(watched)) return;
+    const stat = processStat(watched.pid);
+    if (stat?.startTicks === watched.startTicks && stat.threadCount > 1) this.#awaitLast(watched);
+    else this.#end(watched, watched.leaderStatus);
+  }
+
+  #awaitLast(watched: Watched): void {
+    if (this.#openPidfd(watched) !== 0) this.#end(watched, watched.leaderStatus);
+  }
+
+  #end(watched: Watched, status: number): void {
+    // What was sent to it before its end is heard before its end.
+    if (watched.wants(ProcessEventKind.Signal)) this.#signals?.readable();
+    if (this.#processes.get(watched.pid) !== watched) return;
+    this.#forget(watched);
+    for (const watcher of [...watched.watches.keys()]) {
+      if (watched.watches.delete(watcher)) watcher.exited(status);
+    }
+    this.#release();
+  }
+
+  readonly #signalled = (pid: number, signal: number, timeNs: number): void => {
+    this.#processes.get(pid)?.tell(ProcessEventKind.Signal, timeNs, (watcher) => {
+      watcher.signalled(signal);
+    });
+  };
+
+  #forget(watched: Watched): void {
+    this.#processes.delete(watched.pid);
+    if (watched.pidfd === null) return;
+    this.#sources.remove(watched.pidfd);
+    watched.pidfd.close();
+    watched.pidfd = null;
+  }
+
+  /** Closes what nobody needs any more. */
+  #release(): void {
+    // What follows in the connector's queue may be about the child, if somebody is about to watch it.
+    if (this.#newChild !== null) return;
+    if (this.#signals !== null && !this.#isWanted(ProcessEventKind.Signal)) {
+      this.#sources.remove(this.#signals);
+      this.#signals.close();
+      this.#signals = null;
+    }
+    if (this.#connector !== null && this.#processes.size === 0) {
+      this.#sources.remove(this.#connector);
+      this.#connector.close();
+      this.#connector = null;
+    }
+  }
+
+  #isWanted(kind: number): boolean {
+    for (const watched of this.#processes.values()) if (watched.wants(kind)) return true;
+    return false;
+  }
+}

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+import * as libc from './libc.ts';
+
+/** The kernel's tracing files, while they are needed. */
+export interface Tracefs {
+  readonly path: string;
+  close(): void;
+}
+
+/** Mount id, parent, device, root, mount point, options; after a dash the type. */
+const MOUNTED_TRACEFS = /^\d+ \d+ \S+ \/ ([^\s\\]+) .* - tracefs /m;
+
+/**
+ * Where it is mounted, or a mount of its own that is nowhere in the tree of files: nobody else sees it, and it goes with its descriptor.
+ * One that exists is preferred, since older kernels set its options anew with each mount. Null: there is none, or no right to it.
+ */
+export function openTracefs(): Tracefs | null {
+  const mounted = MOUNTED_TRACEFS.exec(readFileSync('/proc/self/mountinfo', 'latin1'))?.[1];
+  if (mounted !== undefined) return { path: mounted, close: () => undefined };
+  const descriptor = libc.openDetachedMount('tracefs');
+  if (descriptor < 0) return null;
+  return {
+    path: `/proc/self/fd/${descriptor}`,
+    close: () => {
+      libc.close(descriptor);
+    },
+  };
+}
