@@ -1,6 +1,7 @@
 import { format } from 'node:util';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import createDebug from 'debug';
+import { LinuxProcessEvents } from '../../host/linux/process-events.ts';
 import { complain, LinuxHost } from '../../host/linux/linux-host.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { MemfdMemory } from '../../host/linux/memfd.ts';
@@ -8,7 +9,7 @@ import { Kernel } from '../../kern/kernel.ts';
 import { type Operation, sleep } from '../../kern/operation.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
 import { FuseDevice } from './device.ts';
-import { runLoop } from './loop.ts';
+import { type LoopEnd, runLoop } from './loop.ts';
 import { Session } from './session.ts';
 import { Flag, type MappersFound, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
 
@@ -25,10 +26,11 @@ const host = new LinuxHost();
 host.mountId = input.mountId;
 const kernel = new Kernel(host);
 const memory = new MemfdMemory();
-const fileSystem = new FileSystem(kernel, input.identity, memory);
+const device = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);
+const processEvents = new LinuxProcessEvents(device.sources);
+const fileSystem = new FileSystem(kernel, input.identity, memory, processEvents);
 for (const [name, value] of input.sysctls) kernel.sysctls.preset(name, value);
 
-const device = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);
 const session = new Session(fileSystem, device);
 session.backings.wanted = input.shmBacking;
 
@@ -79,17 +81,25 @@ function takeMail(): void {
   }
 }
 
-const why = runLoop(session, device, {
-  spinMs: input.spinMs,
-  isStopping: () => Atomics.load(input.flags, Flag.Stop) !== 0,
-  takeMail,
-  onReady: () => {
-    const isFine = chooseBacking();
-    if (isFine) tell({ kind: 'ready' });
-    return isFine;
-  },
-});
-tell({ kind: 'ended', why });
+function serve(): LoopEnd {
+  return runLoop(session, device, {
+    spinMs: input.spinMs,
+    isStopping: () => Atomics.load(input.flags, Flag.Stop) !== 0,
+    takeMail,
+    onReady: () => {
+      const isFine = chooseBacking();
+      if (isFine) tell({ kind: 'ready' });
+      return isFine;
+    },
+  });
+}
+
+try {
+  tell({ kind: 'ended', why: serve() });
+} finally {
+  // Nothing may be left in tracefs.
+  processEvents.close();
+}
 
 /** Tries passthrough with a memory of its own. False when it was demanded and cannot be had. */
 function chooseBacking(): boolean {
