@@ -6,10 +6,12 @@ import { afterEach, describe, expect, test } from 'vitest';
 import * as libc from '../../src/host/linux/libc.ts';
 import { PollSet } from '../../src/host/linux/poll-set.ts';
 import { LinuxProcessEvents } from '../../src/host/linux/process-events.ts';
+import { processStat } from '../../src/host/linux/processes.ts';
 import { openTracefs } from '../../src/host/linux/tracefs.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
 import { EOPNOTSUPP, ESRCH } from '../../src/kern/errno.ts';
 import { ProcessEventKind, type ProcessWatcher } from '../../src/kern/process-events.ts';
+import { until } from '../support/process.ts';
 
 const { Exit, Fork, Exec, Signal } = ProcessEventKind;
 const NO_PROCESS = 2 ** 30;
@@ -223,12 +225,21 @@ ctypes.CDLL(None).pthread_exit(None)`;
     expect(late.lines).toEqual(['exit 1792']);
   });
 
+  test('the threads of a child are no children of its parent', async () => {
+    const threads = 'import threading; [threading.Thread(target=print).start() for _ in range(5)]';
+    const child = await ready(`python3 -c '${threads}' >/dev/null; exit 1`);
+    const heard = watching(child, Fork);
+    go(child);
+    serveUntil(() => heard.hasEnded);
+    expect(heard.lines).toEqual(['fork', 'exit 256']);
+  });
+
   test('K100: a zombie is found by those who ask for its end, which is told at once', async () => {
     // exec: the shell's place is taken by one that does not wait for its child.
-    const parent = shell('true', '(exit 3) & echo $!; exec sleep 60');
+    const parent = shell('true', '(sleep 0.2; exit 3) & echo $!; exec sleep 60');
     const [line] = (await once(parent.stdout!, 'data')) as [Buffer];
     const pid = Number(String(line).trim());
-    serveQuiet();
+    await until(() => processStat(pid)?.isZombie === true);
     expect(events.watch(pid, Fork | Exec, new Heard(pid), rootCredentials)).toBe(-ESRCH);
     const heard = watching({ pid }, Exit | Fork);
     expect(heard.lines).toEqual(['exit 768']);
