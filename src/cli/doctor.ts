@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import * as libc from '../host/linux/libc.ts';
+import { availableEvents } from '../host/linux/process-events.ts';
 import { deviceFailure, FUSE_DEVICE } from '../transports/raw/fuse-mount.ts';
 import { EXIT_FAILURE } from './failure.ts';
 
@@ -18,7 +19,7 @@ const SET_USER_ID = 0o4000;
 
 /** `ipcfs doctor`: prints what it finds; the exit status is 0 when a mount can be made. */
 export function doctor(): number {
-  const findings = [platform(), device(), ...rights()];
+  const findings = [platform(), device(), ...rights(), ...hostEvents()];
   for (const { what, isFine, isNeeded, detail } of findings) {
     const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
     process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
@@ -123,6 +124,30 @@ function rights(): Finding[] {
       detail: allowOther
         ? 'allowed in /etc/fuse.conf'
         : "put the line 'user_allow_other' into /etc/fuse.conf if users shall let each other in",
+    },
+  ];
+}
+
+/** What kqueues can hear of processes; everything else that they watch is in the mount. */
+function hostEvents(): Finding[] {
+  if (process.platform !== 'linux') return [];
+  const { hearsForks, hearsSignals } = availableEvents();
+  return [
+    {
+      what: 'process events',
+      isFine: hearsForks,
+      isNeeded: false,
+      detail: hearsForks
+        ? 'fork, exec and exit of every process'
+        : 'exit only: for fork and exec mount as root, outside of containers (or on Linux 6.6 or newer)',
+    },
+    {
+      what: 'signal events',
+      isFine: hearsSignals,
+      isNeeded: false,
+      detail: hearsSignals
+        ? 'every signal, through tracefs'
+        : 'none: mount as root, outside of containers, with a kernel that has CONFIG_FTRACE',
     },
   ];
 }

@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import * as libc from '../../src/host/linux/libc.ts';
 import { PollSet } from '../../src/host/linux/poll-set.ts';
 import { LinuxProcessEvents } from '../../src/host/linux/process-events.ts';
+import { processStat } from '../../src/host/linux/processes.ts';
 import { openTracefs } from '../../src/host/linux/tracefs.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
 import { EOPNOTSUPP, ESRCH } from '../../src/kern/errno.ts';
 import { ProcessEventKind, type ProcessWatcher } from '../../src/kern/process-events.ts';
+import { until } from '../support/process.ts';
 
 const { Exit, Fork, Exec, Signal } = ProcessEventKind;
 const NO_PROCESS = 2 ** 30;
@@ -222,12 +225,21 @@ ctypes.CDLL(None).pthread_exit(None)`;
     expect(late.lines).toEqual(['exit 1792']);
   });
 
+  test('the threads of a child are no children of its parent', async () => {
+    const threads = 'import threading; [threading.Thread(target=print).start() for _ in range(5)]';
+    const child = await ready(`python3 -c '${threads}' >/dev/null; exit 1`);
+    const heard = watching(child, Fork);
+    go(child);
+    serveUntil(() => heard.hasEnded);
+    expect(heard.lines).toEqual(['fork', 'exit 256']);
+  });
+
   test('K100: a zombie is found by those who ask for its end, which is told at once', async () => {
     // exec: the shell's place is taken by one that does not wait for its child.
-    const parent = shell('true', '(exit 3) & echo $!; exec sleep 60');
+    const parent = shell('true', '(sleep 0.2; exit 3) & echo $!; exec sleep 60');
     const [line] = (await once(parent.stdout!, 'data')) as [Buffer];
     const pid = Number(String(line).trim());
-    serveQuiet();
+    await until(() => processStat(pid)?.isZombie === true);
     expect(events.watch(pid, Fork | Exec, new Heard(pid), rootCredentials)).toBe(-ESRCH);
     const heard = watching({ pid }, Exit | Fork);
     expect(heard.lines).toEqual(['exit 768']);
@@ -354,3 +366,63 @@ thread.join()`;
     tracefs.close();
   });
 });
+
+/** In a network namespace of its own and as nobody: no connector, whatever the kernel's version. */
+const withoutRights = [
+  '-n',
+  'setpriv',
+  '--reuid=65534',
+  '--regid=65534',
+  '--clear-groups',
+  '--inh-caps=-all',
+];
+const built = resolve(import.meta.dirname, '../../dist/src/host/linux');
+const unprivileged = `
+import { spawn } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
+const [{ PollSet }, { LinuxProcessEvents }] = await Promise.all([import('${built}/poll-set.js'), import('${built}/process-events.js')]);
+const sources = new PollSet([]);
+const events = new LinuxProcessEvents(sources);
+const user = { uid: 65534, gid: 65534, pid: 0 };
+const found = { exits: [], results: [] };
+const watcher = {
+  forked() { found.exits.push('fork'); }, executed() { found.exits.push('exec'); }, signalled() { found.exits.push('signal'); },
+  exited(status) { found.exits.push(status); },
+};
+const child = spawn('sh', ['-c', 'read x; (true); exit 3'], { stdio: ['pipe', 'ignore', 'inherit'] });
+for (const kinds of [2, 4, 8, 1 | 2, 1 | 8]) found.results.push(events.watch(child.pid, kinds, watcher, user));
+found.idle = sources.size;
+found.results.push(events.watch(child.pid, 1, watcher, user));
+found.results.push(events.watch(child.pid, 1 | 2, watcher, user));
+found.watching = sources.size;
+child.stdin.write('\\n');
+const until = performance.now() + 5000;
+while (found.exits.length === 0 && performance.now() < until) sources.wait(10);
+// Nobody has waited for it yet: Node does that in its event loop.
+const zombie = { exited(status) { found.zombie = status; } };
+found.results.push(events.watch(child.pid, 1, zombie, user), events.watch(2 ** 30, 1, watcher, user));
+found.left = sources.size;
+found.open = readdirSync('/proc/self/fd').filter((name) => {
+  try { return readlinkSync('/proc/self/fd/' + name).includes('pidfd'); } catch { return false; }
+}).length;
+console.log(JSON.stringify(found));
+process.exit();
+`;
+
+test.skipIf(!isRoot)(
+  'without the connector: exits through pidfds; fork, exec and signals are EOPNOTSUPP',
+  () => {
+    const arguments_ = [...withoutRights, process.execPath, '--input-type=module', '-e', unprivileged];
+    const { stdout, stderr } = spawnSync('unshare', arguments_, { encoding: 'utf8', cwd: '/' });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual({
+      results: [...Array<number>(5).fill(-EOPNOTSUPP), 0, -EOPNOTSUPP, 0, -ESRCH],
+      idle: 0,
+      watching: 1,
+      exits: [768],
+      zombie: 768,
+      left: 0,
+      open: 0,
+    });
+  },
+);

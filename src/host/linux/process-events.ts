@@ -262,3 +262,17 @@ export class LinuxProcessEvents implements ProcessEvents {
     return false;
   }
 }
+
+/** What could be watched by this process now, found out by trying. */
+export function availableEvents(): { readonly hearsForks: boolean; readonly hearsSignals: boolean } {
+  const nobody = { forked: ignore, executed: ignore, leaderExited: ignore, lost: ignore };
+  const connector = ProcessConnector.open(nobody);
+  connector?.close();
+  const signals = SignalEvents.open(ignore);
+  signals?.close();
+  return { hearsForks: connector !== null, hearsSignals: signals !== null };
+}
+
+function ignore(): void {
+  // Only whether it could be heard matters.
+}
