@@ -194,7 +194,7 @@ describeMount('shm/ctl', () => {
       `get 5 9223372036854775808 create`,
       `get 5 0 create`,
       `get 5 -4096 create`,
-      `get 0x1g 1 create`,
+      `get 0xyz 1 create`,
       `GET 5 1 create`,
     ];
     for (const request of requests) {
