@@ -33,6 +33,16 @@ export class GatherUio implements ReadUio {
     return 0;
   }
 
+  /** Makes one slice of all. */
+  join(): void {
+    const whole = new Uint8Array(this.total);
+    this.copyTo(whole, 0);
+    this.sources[0] = whole;
+    this.starts[0] = 0;
+    this.lengths[0] = this.total;
+    this.count = 1;
+  }
+
   /** Copies everything to `target` at `start`. */
   copyTo(target: Uint8Array, start: number): void {
     let at = start;

@@ -97,6 +97,8 @@ export class Session {
       return entry.handle(this, request);
     } catch (error) {
       this.#complain(entry.name, error);
+      // Whatever state the thread was left in, the next operation must not find it.
+      this.#spare = new InFlight();
       return -EIO;
     }
   }
@@ -200,6 +202,16 @@ export class Session {
       thread.buffer = null;
     }
     this.#inFlight.delete(thread.unique);
+    try {
+      this.#answerEnd(thread, result);
+    } catch (error) {
+      this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
+      this.#answer(thread.unique, -EIO);
+    }
+  };
+
+  /** Answers a request whose operation has ended. */
+  #answerEnd(thread: InFlight, result: number): void {
     const { reply, device } = this;
     switch (thread.opcode) {
       case Opcode.READ: {
@@ -233,7 +245,7 @@ export class Session {
       default:
         this.#answer(thread.unique, result);
     }
-  };
+  }
 
   #answerOpen(thread: InFlight, result: number): void {
     const file = thread.file!;
