@@ -1,25 +1,32 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
-/** A mount for the time of a benchmark, and a FIFO of the kernel beside it. */
+/** Where the peer of a segment lies: a tmpfs. */
+const TMPFS = '/dev/shm';
+
+/** A mount for the time of a benchmark, and beside it a FIFO and a file in memory that are the kernel's own. */
 export class BenchMount {
   readonly #base: string;
   readonly directory: string;
   readonly pipe: string;
   readonly kernelFifo: string;
+  readonly segment: string;
+  readonly tmpfsFile: string;
 
   private constructor(base: string) {
     this.#base = base;
     this.directory = join(base, 'mount');
     this.pipe = join(this.directory, 'pipes/bench');
     this.kernelFifo = join(base, 'fifo');
+    this.segment = join(this.directory, 'shm/0xbe7c4');
+    this.tmpfsFile = join(TMPFS, basename(base));
   }
 
   static async start(): Promise<BenchMount> {
@@ -30,8 +37,16 @@ export class BenchMount {
     return mount;
   }
 
+  /** `passthrough` or `cached`. */
+  async shmBacking(): Promise<string> {
+    const { stdout } = await run('cat', [join(this.directory, 'info/transport.json')]);
+    const facts = JSON.parse(stdout) as { name: string; value: string }[];
+    return facts.find(({ name }) => name === 'shm-backing')!.value;
+  }
+
   async stop(): Promise<void> {
     await run(process.execPath, [program, 'umount', this.directory]);
+    rmSync(this.tmpfsFile, { force: true });
     rmSync(this.kernelFifo);
     rmdirSync(this.directory);
     rmdirSync(this.#base);

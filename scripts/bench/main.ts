@@ -1,11 +1,12 @@
 /**
- * Measures pipes of a mount against the kernel's own FIFOs. Every figure is the ratio of two things measured in turn in one
+ * Measures pipes of a mount against the kernel's own FIFOs, and segments against files of a tmpfs. Every figure is the ratio of two things measured in turn in one
  * run: absolute rates say more about the machine's other work than about either.
  */
 import { parseArgs } from 'node:util';
 import { bulkThroughput } from './bulk.ts';
 import { BenchMount } from './bench-mount.ts';
 import { knoteCosts } from './knotes.ts';
+import { mappedStores } from './memory.ts';
 import { formatRows, type Row } from './rows.ts';
 
 const DEFAULT_ROUNDS = 5;
@@ -30,6 +31,7 @@ async function main({ rounds, json }: Settings): Promise<void> {
   try {
     rows.push(...knoteCosts(mount, rounds));
     for await (const row of bulkThroughput(mount, rounds)) rows.push(row);
+    rows.push(await mappedStores(mount, rounds));
   } finally {
     await mount.stop();
   }

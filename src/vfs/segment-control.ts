@@ -139,7 +139,7 @@ export class SegmentControl extends Node {
     [keyWord, sizeWord, ...options]: readonly string[],
   ): Operation<string | number> {
     const key = keyWord === 'private' ? IPC_PRIVATE : parseNumber(keyWord, 'a key or private');
-    if (key > 2 ** 32 - 1) throw new BadRequest(`"${keyWord ?? ''}" is no key`);
+    if (key < 0 || key > 2 ** 32 - 1) throw new BadRequest(`"${keyWord ?? ''}" is no key`);
     const sizeBytes = parseNumber(sizeWord, 'a size');
     let flags = 0;
     let mode = DEFAULT_MODE;

@@ -9,6 +9,7 @@ import {
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
+  PROT_READ_WRITE,
 } from './driver-protocol.ts';
 import { Running, type RunOptions, until } from './process.ts';
 
@@ -110,6 +111,23 @@ export class Driver {
   async poll(fd: number, events: number, timeoutMs = 0): Promise<number> {
     const { events: revents } = await this.call({ call: 'poll', fds: [{ fd, events }], timeoutMs });
     return revents![0]!;
+  }
+
+  /** A shared mapping: its number, or it throws. */
+  async map(fd: number, length: number, protection = PROT_READ_WRITE): Promise<number> {
+    const { result } = await this.call({ call: 'mmap', fd, length, protection });
+    if (result < 0) throw new Error(`mmap failed with ${errnoName(-result)}`);
+    return result;
+  }
+
+  /** Loads `count` bytes from a mapping. */
+  async peek(mapping: number, offset: number, count: number): Promise<string> {
+    return (await this.call({ call: 'peek', mapping, offset, count })).text!;
+  }
+
+  /** Stores bytes into a mapping. */
+  poke(mapping: number, offset: number, text: string): Promise<DriverResult> {
+    return this.call({ call: 'poke', mapping, offset, text });
   }
 
   ioctl(fd: number, request: number, argument = 0): Promise<DriverResult> {

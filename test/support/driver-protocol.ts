@@ -49,7 +49,41 @@ export type DriverCall =
   /** RENAME_NOREPLACE is 1, RENAME_EXCHANGE 2. */
   | { readonly call: 'renameat2'; readonly from: string; readonly to: string; readonly flags: number }
   /** Opens for writing, closes, and looks with a non-blocking read on `fd`, so many times; the number of misses. */
-  | { readonly call: 'closeRace'; readonly path: string; readonly fd: number; readonly rounds: number };
+  | { readonly call: 'closeRace'; readonly path: string; readonly fd: number; readonly rounds: number }
+  | MemoryCall;
+
+/** Calls on mappings, which the driver numbers from 0 on. */
+export type MemoryCall =
+  /** A shared mapping of the whole pages that `length` bytes are in; the result is its number. */
+  | { readonly call: 'mmap'; readonly fd: number; readonly length: number; readonly protection: number }
+  | { readonly call: 'munmap'; readonly mapping: number }
+  | { readonly call: 'mprotect'; readonly mapping: number; readonly protection: number }
+  /** Loads and stores, without a system call. Bytes are one character each. */
+  | { readonly call: 'peek'; readonly mapping: number; readonly offset: number; readonly count: number }
+  | { readonly call: 'poke'; readonly mapping: number; readonly offset: number; readonly text: string }
+  /** Stores `byte` everywhere. */
+  | { readonly call: 'fill'; readonly mapping: number; readonly byte: number }
+  /** How many bytes of the mapping are not `byte`. */
+  | { readonly call: 'countOther'; readonly mapping: number; readonly byte: number }
+  /** Looks at the 32-bit word at `offset` in a loop until it is `word`; the result is 0 when it never was. */
+  | {
+      readonly call: 'awaitWord';
+      readonly mapping: number;
+      readonly offset: number;
+      readonly word: number;
+      readonly timeoutMs: number;
+    }
+  /**
+   * Takes turns with another process through the first word of a mapping: each stores the next number when it has seen its own.
+   * The result is the number of turns that this side had.
+   */
+  | {
+      readonly call: 'pingPong';
+      readonly mapping: number;
+      readonly isFirst: boolean;
+      readonly turns: number;
+      readonly timeoutMs: number;
+    };
 
 export interface DriverResult {
   /** What the call returned, or a negative errno. */
@@ -81,6 +115,8 @@ export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
+export const PROT_READ = 1;
+export const PROT_READ_WRITE = 3;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 

@@ -4,6 +4,7 @@
  */
 import { fstatSync, readSync, type Stats, statSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
+import { DriverMemory } from './driver-memory.ts';
 import type { DriverCall, DriverResult } from './driver-protocol.ts';
 
 type Call = (...args: (number | string | ArrayBufferView | null)[]) => number;
@@ -209,8 +210,12 @@ function perform(request: DriverCall): Outcome {
       return outcome(renameat2(AT_FDCWD, request.from, AT_FDCWD, request.to, request.flags));
     case 'closeRace':
       return closeRace(request.path, request.fd, request.rounds);
+    default:
+      return memory.perform(request);
   }
 }
+
+const memory = new DriverMemory();
 
 function epollRace(epfd: number, reader: number, writer: number, rounds: number): Outcome {
   const set = new DataView(new ArrayBuffer(16 * MAX_EPOLL_EVENTS));

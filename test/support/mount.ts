@@ -40,14 +40,16 @@ export class TestMount {
     this.server = server;
   }
 
-  /** Mounts with `ipcfs mount -f`. `args`: options of the command. */
-  static async start(args: readonly string[] = []): Promise<TestMount> {
+  /** Mounts with `ipcfs mount -f`. `args`: options of the command; `wrapper`: a command that starts it with fewer rights. */
+  static async start(
+    args: readonly string[] = [],
+    { wrapper = [] }: { wrapper?: readonly string[] } = {},
+  ): Promise<TestMount> {
     const reason = missing();
     if (reason !== null) throw new Error(reason);
     const directory = mkdtempSync(join(tmpdir(), 'ipcfs-test-'));
-    const server = new Running(process.execPath, [mainProgram, 'mount', '-f', ...args, directory], {
-      timeoutMs: 600_000,
-    });
+    const [command, ...rest] = [...wrapper, process.execPath, mainProgram, 'mount', '-f', ...args, directory];
+    const server = new Running(command!, rest, { timeoutMs: 600_000 });
     const mount = new TestMount(directory, server);
     const deadlineMs = performance.now() + READY_TIMEOUT_MS;
     for (;;) {
@@ -90,6 +92,13 @@ export class TestMount {
     const driver = await Driver.start({ cwd: this.directory, ...options });
     this.#drivers.push(driver);
     return driver;
+  }
+
+  /** Ends all drivers that there are, and with them what they have open. */
+  async endDrivers(): Promise<void> {
+    const drivers = this.#drivers.splice(0);
+    for (const driver of drivers) driver.kill();
+    await Promise.all(drivers.map((driver) => driver.finished()));
   }
 
   /** Makes a named pipe; its path. */
