@@ -112,6 +112,10 @@ export abstract class Node {
     return (this.#klist ??= new Klist());
   }
 
+  get isWatched(): boolean {
+    return this.#klist !== null && this.#klist.size > 0;
+  }
+
   /** Where the next read of a plain file begins, as far as it is known here (K116). */
   offsetOf(_file: File): number {
     return 0;

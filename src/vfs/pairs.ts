@@ -13,6 +13,7 @@ import { PipePair } from '../pipe/pair.ts';
 import type { PipeSubsystem } from '../pipe/subsystem.ts';
 import { checkRmdir, Directory } from './directory.ts';
 import { type AttributeChange, type Name, Node, type NodeContext, type Ownership, S_IFREG } from './node.ts';
+import { notingWrite } from './noted-writes.ts';
 import type { OpenFile } from './open-file.ts';
 
 /** Read and write permission, without the search bits that the directory's mode has. */
@@ -74,6 +75,7 @@ export class PairEndNode extends Node {
 
 const pairEndOps: FileOps = {
   ...anonymousPipeOps,
+  write: notingWrite(anonymousPipeOps.write),
   kqfilter: (file, knote) =>
     knote.filter === EVFILT_VNODE ? (file as OpenFile).node.kqfilter(knote) : pipeKqfilter(file, knote),
   close: (file) => ((file as OpenFile).node as PairEndNode).release(),

@@ -23,6 +23,7 @@ import {
   S_IFREG,
   SymbolicLink,
 } from './node.ts';
+import { notingWrite } from './noted-writes.ts';
 import type { OpenFile } from './open-file.ts';
 
 const LINK_MAX = 65000;
@@ -71,6 +72,7 @@ export class PipeNode extends Node {
 /** An open pipe is a file of the tree too: VNODE is the node's (P96). */
 const pipeFileOps: FileOps = {
   ...fifoOps,
+  write: notingWrite(fifoOps.write),
   kqfilter: (file, knote) =>
     knote.filter === EVFILT_VNODE ? (file as OpenFile).node.kqfilter(knote) : fifoOps.kqfilter(file, knote),
 };

@@ -1,5 +1,6 @@
 import type { Credentials } from '../kern/credentials.ts';
 import { EEXIST, EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
+import { noteCreate, noteWrite } from '../kqueue/filters/vnode-notes.ts';
 import { Creation } from '../shm/creation.ts';
 import { Directory, type DirectoryEntry } from './directory.ts';
 import { type Name, type Node, type NodeContext, type Ownership, S_IFREG } from './node.ts';
@@ -47,7 +48,9 @@ abstract class SegmentDirectory extends Directory {
     const node = this.find(name);
     if (typeof node === 'number') return this.entries.has(name) ? -EPERM : node;
     const error = node.unlink();
-    return error === 0 ? 0 : -error;
+    if (error !== 0) return -error;
+    noteWrite(this, false);
+    return 0;
   }
 }
 
@@ -103,6 +106,7 @@ export class SegmentKeyDirectory extends SegmentDirectory {
     }
     const node = this.files.nodeFor(creation.segment);
     node.beginCreation(creation, staged);
+    noteCreate(this);
     return node;
   }
 

@@ -8,6 +8,10 @@ export type DriverCall =
   | { readonly call: 'pread'; readonly fd: number; readonly count: number; readonly offset: number }
   /** Bytes as one character each, or so many bytes of `pattern`; the cuts make it a writev. */
   | { readonly call: 'write'; readonly fd: number; readonly text: string }
+  /** Bytes as pairs of hexadecimal digits: what a record is made of would not survive as text. */
+  | { readonly call: 'writeHex'; readonly fd: number; readonly hex: string }
+  /** The same for a read; the bytes come back in `text`. */
+  | { readonly call: 'readHex'; readonly fd: number; readonly count: number }
   | { readonly call: 'pwrite'; readonly fd: number; readonly text: string; readonly offset: number }
   | { readonly call: 'writePattern'; readonly fd: number; readonly count: number }
   | { readonly call: 'writev'; readonly fd: number; readonly counts: readonly number[] }
@@ -23,6 +27,10 @@ export type DriverCall =
   /** A byte-range lock of the whole file: F_SETLK with F_WRLCK. */
   | { readonly call: 'setlk'; readonly fd: number }
   | { readonly call: 'ioctl'; readonly fd: number; readonly request: number; readonly argument: number }
+  /** An ioctl with an argument of 64 bits; `text` is its decimal value afterwards. */
+  | { readonly call: 'ioctl64'; readonly fd: number; readonly request: number }
+  /** dup(2). */
+  | { readonly call: 'dup'; readonly fd: number }
   | {
       readonly call: 'poll';
       readonly fds: readonly { readonly fd: number; readonly events: number }[];

@@ -12,6 +12,7 @@ const libc = koffi.load(null);
 const define = (prototype: string): Call => libc.func(prototype);
 
 const open = define('int open(const char*, int, unsigned int)');
+const dup = define('int dup(int)');
 const close = define('int close(int)');
 const read = define('int read(int, void*, size_t)');
 const pread = define('int pread(int, void*, size_t, long)');
@@ -121,6 +122,15 @@ function perform(request: DriverCall): Outcome {
       const bytes = Buffer.from(request.text, 'latin1');
       return outcome(write(request.fd, bytes, bytes.length));
     }
+    case 'writeHex': {
+      const bytes = Buffer.from(request.hex, 'hex');
+      return outcome(write(request.fd, bytes, bytes.length));
+    }
+    case 'readHex': {
+      const buffer = Buffer.alloc(Math.max(request.count, 1));
+      const { result } = outcome(read(request.fd, buffer, request.count));
+      return { result, text: buffer.toString('hex', 0, Math.max(result, 0)) };
+    }
     case 'pwrite': {
       const bytes = Buffer.from(request.text, 'latin1');
       return outcome(pwrite(request.fd, bytes, bytes.length, request.offset));
@@ -158,6 +168,12 @@ function perform(request: DriverCall): Outcome {
       const argument = new Int32Array([request.argument]);
       return { ...outcome(ioctl(request.fd, request.request, argument)), value: argument[0]! };
     }
+    case 'ioctl64': {
+      const argument = new BigUint64Array(1);
+      return { ...outcome(ioctl(request.fd, request.request, argument)), text: String(argument[0]) };
+    }
+    case 'dup':
+      return outcome(dup(request.fd));
     case 'poll': {
       const set = new DataView(new ArrayBuffer(8 * request.fds.length));
       request.fds.forEach(({ fd, events }, index) => {
