@@ -24,7 +24,9 @@ describeMount('info/ and sysctl/', () => {
 
   test('every table has a JSON file beside it, and both have the same columns', async () => {
     expect(await mount.output('ls info')).toBe(
-      ['handles', 'pipes', 'version', 'waits'].map((name) => `${name}\n${name}.json\n`).join(''),
+      ['handles', 'pipes', 'shm', 'transport', 'version', 'waits']
+        .map((name) => `${name}\n${name}.json\n`)
+        .join(''),
     );
     const driver = await mount.driver();
     await mount.output('mkfifo pipes/a');
@@ -165,7 +167,8 @@ describeMount('info/ and sysctl/', () => {
   test('counters and loader tunables are read-only, for root too', async () => {
     expect(await mount.output('cd sysctl/kern/ipc; stat -c "%n %a" *')).toBe(
       'maxpipekva 444\npipe_buf 444\npipe_direct_max 644\npipe_mindirect 644\npipeallocfail 444\n' +
-        'pipefragretry 444\npipekva 444\npiperesizeallowed 644\npiperesizefail 444\n',
+        'pipefragretry 444\npipekva 444\npiperesizeallowed 644\npiperesizefail 444\n' +
+        'shm_use_phys 644\nshmmax 644\nshmmaxpgs 644\nshmmin 444\nshmmni 644\nshmseg 644\n',
     );
     for (const name of ['maxpipekva', 'pipe_buf', 'pipekva', 'pipeallocfail']) {
       expect(await failure(`echo 1 > sysctl/kern/ipc/${name}`)).toContain('Operation not permitted');

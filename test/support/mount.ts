@@ -49,7 +49,7 @@ export class TestMount {
     if (reason !== null) throw new Error(reason);
     const directory = mkdtempSync(join(tmpdir(), 'ipcfs-test-'));
     const [command, ...rest] = [...wrapper, process.execPath, mainProgram, 'mount', '-f', ...args, directory];
-    const server = new Running(command!, rest, { timeoutMs: 600_000 });
+    const server = new Running(command, rest, { timeoutMs: 600_000 });
     const mount = new TestMount(directory, server);
     const deadlineMs = performance.now() + READY_TIMEOUT_MS;
     for (;;) {
