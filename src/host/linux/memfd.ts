@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { ftruncateSync, readSync, writeSync } from 'node:fs';
 import { ENOMEM } from '../../kern/errno.ts';
 import type { Operation } from '../../kern/operation.ts';
 import type { SegmentBacking } from '../../shm/memory.ts';
@@ -70,7 +70,8 @@ class MemfdStorage implements SegmentStorage {
     if (this.#isFree) return;
     this.#isFree = true;
     this.unlock();
-    closeSync(this.descriptor);
+    // Not closeSync: Node warns of descriptors that a worker closes without having opened them through it.
+    libc.close(this.descriptor);
   }
 }
 
