@@ -125,12 +125,14 @@ export function formatComplaint(line: number, message: string): string {
   return `error line=${line} errno=EINVAL ${message}\n`;
 }
 
-function formatIdent({ ident, filter, label }: Pick<Kevent, 'ident' | 'filter' | 'label'>): string {
+/** An ident as it was written, or as the text form would write it. */
+export function formatIdent({ ident, filter, label }: Pick<Kevent, 'ident' | 'filter' | 'label'>): string {
   if (label !== null) return label;
   return typeof ident !== 'string' && namesFile(filter) ? `fd:${ident}` : String(ident);
 }
 
-function formatUdata({ udata }: Kevent): string {
+/** The caller's token; `-` for none. */
+export function formatUdata({ udata }: Pick<Kevent, 'udata'>): string {
   if (typeof udata === 'string') return udata;
   return udata === 0 ? '-' : formatHex(udata);
 }

@@ -1,3 +1,4 @@
+import { formatIdent, formatUdata } from '../kqueue/text.ts';
 import { formatFflags, formatFlags, filterName } from '../kqueue/words.ts';
 import type { KqueueSubsystem } from '../kqueue/system.ts';
 import type { Directory } from './directory.ts';
@@ -46,12 +47,12 @@ export function knotesTable(subsystem: KqueueSubsystem): Table {
           yield [
             kqueue.id,
             filterName(knote.filter),
-            String(knote.ident),
+            formatIdent(knote),
             formatFlags(knote.flags),
             formatFflags(knote.filter, knote.savedFflags),
             String(knote.data),
             knote.isDisabled ? 'disabled' : knote.isQueued ? 'pending' : 'waiting',
-            String(knote.udata),
+            formatUdata(knote),
           ];
         }
       }

@@ -12,10 +12,10 @@ function* noted(node: Node, write: Operation<number>): Operation<number> {
 }
 
 /** A write that tells the node's VNODE knotes (K114); one that nobody watches costs nothing more. */
-export function notingWrite(write: FileOps['write']): FileOps['write'] {
+export function notingWrite(ops: Pick<FileOps, 'write'>): FileOps['write'] {
   return (file, uio, credentials) => {
     const { node } = file as OpenFile;
-    const operation = write(file, uio, credentials);
+    const operation = ops.write(file, uio, credentials);
     return node.isWatched ? noted(node, operation) : operation;
   };
 }

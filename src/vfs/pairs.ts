@@ -75,7 +75,7 @@ export class PairEndNode extends Node {
 
 const pairEndOps: FileOps = {
   ...anonymousPipeOps,
-  write: notingWrite(anonymousPipeOps.write),
+  write: notingWrite(anonymousPipeOps),
   kqfilter: (file, knote) =>
     knote.filter === EVFILT_VNODE ? (file as OpenFile).node.kqfilter(knote) : pipeKqfilter(file, knote),
   close: (file) => ((file as OpenFile).node as PairEndNode).release(),

@@ -72,7 +72,7 @@ export class PipeNode extends Node {
 /** An open pipe is a file of the tree too: VNODE is the node's (P96). */
 const pipeFileOps: FileOps = {
   ...fifoOps,
-  write: notingWrite(fifoOps.write),
+  write: notingWrite(fifoOps),
   kqfilter: (file, knote) =>
     knote.filter === EVFILT_VNODE ? (file as OpenFile).node.kqfilter(knote) : fifoOps.kqfilter(file, knote),
 };

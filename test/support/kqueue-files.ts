@@ -10,7 +10,7 @@ import {
 import { until } from './process.ts';
 
 const EAGAIN = -11;
-const READ_BYTES = 4096;
+const READ_BYTES = 8192;
 
 /** A queue of the text form that a driver has open without blocking. */
 export class TextQueue {
