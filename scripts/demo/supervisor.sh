@@ -27,7 +27,10 @@ for attempt in 1 2 3; do
     data=${event#*data=}
     status=$((${data%% *} >> 8))
     ;;
-  *ESRCH*) status=gone ;; # it was quicker than we
+  *ESRCH*) # it was quicker than we, and is a child
+    status=0
+    wait "$child" || status=$?
+    ;;
   *) echo "supervisor: $event" >&2; exit 1 ;;
   esac
   wait "$child" || true
