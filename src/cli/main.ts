@@ -6,6 +6,8 @@ import { mountCommand, type MountCommandOptions } from './mount.ts';
 import { parsePipeBuf, parseSpin, parseSysctl, type SysctlSetting } from './mount-options.ts';
 import { umountCommand } from './umount.ts';
 import { packageVersion } from './version.ts';
+import { waitCommand, type WaitCommandOptions } from './wait.ts';
+import { parseCount, parseTimeout } from './wait-options.ts';
 
 /** Lets commander say which option a refused value belongs to, in our one line. */
 function argument<T>(parse: (text: string) => T): (text: string) => T {
@@ -63,6 +65,23 @@ function program(): Command {
     .argument('<DIR>', 'the mount point')
     .action(async (directory: string) => {
       await umountCommand(directory);
+    });
+  root
+    .command('wait')
+    .description('wait for events of the mount on DIR, and print them')
+    .argument('<DIR>', 'the mount point')
+    .argument('<CHANGE...>', "what to watch, for example 'add read pipes/a'")
+    .option(
+      '--timeout <SECONDS>',
+      'end with 124 after this long; 0 takes only what is pending',
+      argument(parseTimeout),
+    )
+    .addOption(
+      new Option('--count <N>', 'end after this many events').argParser(argument(parseCount)).default(1),
+    )
+    .option('--json', 'print each event as a JSON object', false)
+    .action(async (directory: string, changes: readonly string[], options: WaitCommandOptions) => {
+      await waitCommand(directory, changes, options);
     });
   root
     .command('doctor')

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, realpathSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { mountAt } from '../host/linux/mount-table.ts';
 import { FILE_SYSTEM_TYPE, unmount } from '../transports/raw/fuse-mount.ts';
-import { CommandFailure, UsageFailure } from './failure.ts';
-import { resolveWithoutTouching } from './mount-options.ts';
+import { CommandFailure } from './failure.ts';
+import { findMount } from './mount-point.ts';
 
 const ASK_TIMEOUT_MS = 1000;
 const END_TIMEOUT_MS = 2000;
@@ -13,28 +13,13 @@ const POLL_INTERVAL_MS = 10;
 
 /** `ipcfs umount`: asks the server to end, which answers the calls that wait; detaches the mount itself if it does not. */
 export async function umountCommand(directory: string): Promise<void> {
-  const path = mountPointPath(directory);
-  if (mountAt(path)?.type !== FILE_SYSTEM_TYPE) {
-    throw new CommandFailure(`${directory} is no ipcfs mount: 'grep ipcfs /proc/mounts' lists them`);
-  }
+  const path = findMount(directory);
   const pid = await serverOf(path);
   if (pid !== null && signal(pid) && (await isGone(path))) return;
   if (mountAt(path)?.type !== FILE_SYSTEM_TYPE || unmount(path)) return;
   throw new CommandFailure(
     `you may not unmount ${directory}: run this as the user who mounted it, or as root`,
   );
-}
-
-function mountPointPath(directory: string): string {
-  if (directory === '') throw new UsageFailure('DIR is empty: name the mount point');
-  try {
-    const path = resolveWithoutTouching(directory);
-    return mountAt(path)?.type === FILE_SYSTEM_TYPE ? path : realpathSync(directory);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new CommandFailure(`${directory} does not exist`);
-    throw new CommandFailure(`you may not look at ${directory} (${code ?? 'unknown error'})`);
-  }
 }
 
 /** The serving process, as it says itself; null when it does not answer. */

@@ -48,6 +48,8 @@ export const umount2 = library.func('int umount2(const char*, int)') as unknown 
 ) => number;
 export const dup2 = library.func('int dup2(int, int)') as unknown as (from: number, to: number) => number;
 export const kill = library.func('int kill(int, int)') as unknown as (pid: number, signal: number) => number;
+/** Ends the process at once: nothing is flushed, and threads that are in a system call are not waited for. */
+export const exitNow = library.func('void _exit(int)') as unknown as (status: number) => never;
 const syscall3 = library.func('long syscall(long, long, long, long)') as unknown as (
   number: number,
   a: number,

@@ -1,0 +1,28 @@
+import { realpathSync } from 'node:fs';
+import { mountAt } from '../host/linux/mount-table.ts';
+import { FILE_SYSTEM_TYPE } from '../transports/raw/fuse-mount.ts';
+import { CommandFailure, UsageFailure } from './failure.ts';
+import { resolveWithoutTouching } from './mount-options.ts';
+
+/** The absolute path of the mount that DIR names. Asks the kernel's table and not the mount, which may hang. */
+export function findMount(directory: string): string {
+  const path = mountPointPath(directory);
+  if (isIpcfs(path)) return path;
+  throw new CommandFailure(`${directory} is no ipcfs mount: 'grep ipcfs /proc/mounts' lists them`);
+}
+
+export function isIpcfs(path: string): boolean {
+  return mountAt(path)?.type === FILE_SYSTEM_TYPE;
+}
+
+function mountPointPath(directory: string): string {
+  if (directory === '') throw new UsageFailure('DIR is empty: name the mount point');
+  try {
+    const path = resolveWithoutTouching(directory);
+    return isIpcfs(path) ? path : realpathSync(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new CommandFailure(`${directory} does not exist`);
+    throw new CommandFailure(`you may not look at ${directory} (${code ?? 'unknown error'})`);
+  }
+}
