@@ -16,6 +16,7 @@ import { InputError, parseReport, parseRules } from './rules/input.ts';
 // A section becomes required when its engine has landed: add its letter here, and its minimum below.
 const requiredSections: readonly Section[] = ['P', 'K', 'S'];
 
+// Rules that must also hold for a shell or a C program on a real mount, not only inside the engine.
 const minimumThroughMount: Readonly<Record<Section, number>> = { P: 60, K: 60, S: 45 };
 
 const ruleFolder = 'test/rules';

@@ -185,7 +185,9 @@ describeMount('from mount to umount', () => {
     expect(isMounted(directory)).toBe(true);
     expect((await run('ls', [directory])).stderr).toContain('not connected');
     await scratch.mount(directory);
-    expect((await run('ls', [directory])).stdout).toBe('info\npairs\npipes\nsysctl\n');
+    expect((await run('ls', [directory])).stdout).toBe(
+      'info\nkqueue\nkqueue.bin\nkqueues\npairs\npipes\nshm\nsysctl\n',
+    );
     expect(await ipcfs(['umount', directory])).toMatchObject({ status: 0 });
     expect(isMounted(directory)).toBe(false);
   });

@@ -24,7 +24,7 @@ describeMount('info/ and sysctl/', () => {
 
   test('every table has a JSON file beside it, and both have the same columns', async () => {
     expect(await mount.output('ls info')).toBe(
-      ['handles', 'pipes', 'shm', 'transport', 'version', 'waits']
+      ['handles', 'knotes', 'kqueues', 'pipes', 'shm', 'transport', 'version', 'waits']
         .map((name) => `${name}\n${name}.json\n`)
         .join(''),
     );

@@ -132,7 +132,9 @@ describeMount('mounts by a user, through fusermount3', () => {
       expect((await ipcfs(['doctor'], nobody)).stdout).toMatch(/^ok {6}--allow-other by users/m);
       await mount(directory, nobody, ['--allow-other']);
       for (const user of [{ uid: 0, gid: 0 }, other]) {
-        expect((await sh(`ls '${directory}'`, user)).stdout).toBe('info\npairs\npipes\nsysctl\n');
+        expect((await sh(`ls '${directory}'`, user)).stdout).toBe(
+          'info\nkqueue\nkqueue.bin\nkqueues\npairs\npipes\nshm\nsysctl\n',
+        );
       }
       await umount(directory, nobody);
     } finally {
