@@ -87,8 +87,11 @@ export class BackingTable {
     let backing = this.#backings.get(descriptor);
     if (backing === undefined) {
       const id = this.#device.openBacking(descriptor);
-      // Without a backing file this open can be read and written, and not mapped.
-      if (id <= 0) return { flags: TEXT_FLAGS, backingId: 0 };
+      if (id <= 0) {
+        // Without a backing file this open can be read and written, and not mapped; its close gives none back.
+        file.memoryDescriptor = -1;
+        return { flags: TEXT_FLAGS, backingId: 0 };
+      }
       backing = { id, openFiles: 0 };
       this.#backings.set(descriptor, backing);
     }

@@ -48,11 +48,18 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
     libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
   };
   const sendMappers = async (): Promise<void> => {
-    const device = mountAt(options.directory);
-    const mappings = device === null ? [] : await findMappings(device.deviceMinor);
+    let mappings: MappersFound['mappings'] = [];
+    try {
+      const device = mountAt(options.directory);
+      if (device !== null) mappings = await findMappings(device.deviceMinor);
+    } catch (error) {
+      // No descriptors left, perhaps. A table without this column is no reason to end the mount.
+      log('mappings could not be read: %o', error);
+    }
     worker.postMessage({ kind: 'mappers', mappings } satisfies MappersFound);
-    Atomics.store(flags, Flag.Mail, 1);
+    // Woken first: the worker empties the eventfd when it sees the flag, and one that is filled after that would never let it sleep.
     wake();
+    Atomics.store(flags, Flag.Mail, 1);
   };
   let isMounted = true;
   const release = (): void => {
