@@ -1,0 +1,85 @@
+import { type Command, Option } from 'commander';
+import { argument } from './arguments.ts';
+import { doctor } from './doctor.ts';
+import { mountCommand, type MountCommandOptions } from './mount.ts';
+import { parsePipeBuf, parseSpin, parseSysctl, type SysctlSetting } from './mount-options.ts';
+import { umountCommand } from './umount.ts';
+import { waitCommand, type WaitCommandOptions } from './wait.ts';
+import { parseCount, parseTimeout } from './wait-options.ts';
+
+const DEFAULT_SPIN_MS = 0.05;
+
+function appendSetting(text: string, settings: readonly SysctlSetting[]): readonly SysctlSetting[] {
+  return [...settings, argument(parseSysctl)(text)];
+}
+
+function defineMount(root: Command): void {
+  root
+    .command('mount')
+    .description('mount on the directory DIR; goes to the background once the mount answers')
+    .argument('<DIR>', 'an existing directory')
+    .option('-f, --foreground', 'stay, and unmount on SIGINT and SIGTERM', false)
+    .option('--allow-other', 'let other users in (always so when root mounts)', false)
+    .addOption(
+      new Option('--spin <MICROSECONDS>', 'how long to look for the next request before sleeping')
+        .argParser(argument(parseSpin))
+        .default(DEFAULT_SPIN_MS, String(DEFAULT_SPIN_MS * 1000)),
+    )
+    .addOption(
+      new Option('--shm-backing <KIND>', 'how segments are mapped: their memory itself, or cached pages')
+        .choices(['auto', 'passthrough', 'cached'])
+        .default('auto'),
+    )
+    .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', argument(parsePipeBuf))
+    .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])
+    .action(async (directory: string, options: MountCommandOptions) => {
+      await mountCommand(directory, options);
+    });
+}
+
+function defineUmount(root: Command): void {
+  root
+    .command('umount')
+    .description('unmount DIR; calls that wait in it are ended')
+    .argument('<DIR>', 'the mount point')
+    .action(async (directory: string) => {
+      await umountCommand(directory);
+    });
+}
+
+function defineWait(root: Command): void {
+  root
+    .command('wait')
+    .description('wait for events of the mount on DIR, and print them')
+    .argument('<DIR>', 'the mount point')
+    .argument('<CHANGE...>', "what to watch, for example 'add read pipes/a'")
+    .option(
+      '--timeout <SECONDS>',
+      'end with 124 after this long; 0 takes only what is pending',
+      argument(parseTimeout),
+    )
+    .addOption(
+      new Option('--count <N>', 'end after this many events').argParser(argument(parseCount)).default(1),
+    )
+    .option('--json', 'print each event as a JSON object', false)
+    .action(async (directory: string, changes: readonly string[], options: WaitCommandOptions) => {
+      await waitCommand(directory, changes, options);
+    });
+}
+
+function defineDoctor(root: Command): void {
+  root
+    .command('doctor')
+    .description('say what is missing for a mount, and how to get it')
+    .action(() => {
+      process.exitCode = doctor();
+    });
+}
+
+/** Every command, in the order in which the help lists them. */
+export const COMMANDS: readonly ((root: Command) => void)[] = [
+  defineMount,
+  defineUmount,
+  defineWait,
+  defineDoctor,
+];
