@@ -12,6 +12,12 @@ import { Ring } from './ring.ts';
 export const Presence = { Active: 0, Closing: 1, Finalized: 2 } as const;
 export type Presence = (typeof Presence)[keyof typeof Presence];
 
+/** Bytes that a pipe has taken and given since it was made. */
+export interface Traffic {
+  bytesIn: number;
+  bytesOut: number;
+}
+
 /**
  * One end of a pair (struct pipe): the ring that it reads from, and everybody who waits for something to happen to it.
  * Readers and writers of the ring sleep on the same channel, and every wake-up wakes them all (P47).
@@ -23,6 +29,8 @@ export class PipeEnd {
   readonly channel: WaitChannel;
   readonly times: Timestamps;
   readonly pollQueue = new PollQueue();
+  /** A named pipe's goes on when its pair goes. */
+  readonly traffic: Traffic;
   /** A named pipe's knotes stay when its pair goes: those that name it by path wait for the next opener. */
   readonly klist: Klist;
   /** Fake inode number (P8). */
@@ -51,6 +59,7 @@ export class PipeEnd {
     this.pair = pair;
     this.times = times;
     this.klist = pair.fifo?.klist ?? new Klist();
+    this.traffic = pair.fifo?.traffic ?? { bytesIn: 0, bytesOut: 0 };
     this.ring = new Ring(pair.subsystem.budget);
     this.channel = pair.subsystem.kernel.channel(this);
   }
@@ -65,6 +74,13 @@ export class PipeEnd {
   /** Bytes that a reader could take now, as FIONREAD, stat and EVFILT_READ count them (P74, P97, P105). */
   get queuedBytes(): number {
     return this.chunk !== null ? this.chunk.residual : this.ring.count;
+  }
+
+  /** A copy of those bytes, oldest first, without taking them. */
+  peek(): Uint8Array {
+    const { chunk, ring } = this;
+    if (chunk === null) return ring.peek(ring.count);
+    return chunk.bytes.slice(chunk.position, chunk.position + chunk.residual);
   }
 
   /** Wakes sleepers if a reader is among them. */

@@ -7,7 +7,7 @@ import { Klist } from '../kern/klist.ts';
 import { type Operation, sleep, type WaitChannel, WakeReason } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
 import { closeIdle } from './close.ts';
-import type { PipeEnd } from './end.ts';
+import type { PipeEnd, Traffic } from './end.ts';
 import { pipeKqfilter } from './filters.ts';
 import { pipeIoctl } from './ioctl.ts';
 import { PipePair } from './pair.ts';
@@ -31,6 +31,7 @@ export class Fifo {
   readonly #writerOpeners: WaitChannel;
   /** Knotes of open files, and those that name the pipe by its path. */
   readonly klist = new Klist();
+  readonly traffic: Traffic = { bytesIn: 0, bytesOut: 0 };
   #pair: PipePair | null = null;
   readers = 0;
   writers = 0;

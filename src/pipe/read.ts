@@ -69,6 +69,7 @@ export function* pipeRead(file: File, uio: ReadUio, credentials: Credentials): O
   const moved = requested - uio.residual;
   if (moved > 0) {
     end.times.accessed = subsystem.kernel.host.clock.realtime();
+    end.traffic.bytesOut += moved;
     file.messagesReceived++;
   }
   end.busyCount--;

@@ -87,6 +87,7 @@ export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials):
   }
   if (moved > 0) {
     end.times.modified = subsystem.kernel.host.clock.realtime();
+    end.traffic.bytesIn += moved;
     file.messagesSent++;
   }
   if (ring.count > 0) end.notify();

@@ -42,13 +42,18 @@ export class Directory extends Node {
     return this.entries.get(name) ?? -(checkNameLength(name) || ENOENT);
   }
 
+  /** The names of this directory and what they lead to, as they are now. */
+  namedNodes(): Iterable<readonly [Name, Node]> {
+    return this.entries;
+  }
+
   /** What readdir shows, with `.` and `..`, as it is now. */
   list(): DirectoryEntry[] {
     const list: DirectoryEntry[] = [
       { name: '.', inode: this.inode, type: S_IFDIR },
       { name: '..', inode: this.parent.inode, type: S_IFDIR },
     ];
-    for (const [name, node] of this.entries) list.push({ name, inode: node.inode, type: node.type });
+    for (const [name, node] of this.namedNodes()) list.push({ name, inode: node.inode, type: node.type });
     return list;
   }
 

@@ -7,6 +7,7 @@ import { KqueueSubsystem } from '../kqueue/system.ts';
 import { PAGE_SIZE_BYTES } from '../pipe/budget.ts';
 import { PipeSubsystem } from '../pipe/subsystem.ts';
 import { ShmSubsystem } from '../shm/subsystem.ts';
+import { contentDirectory } from './content.ts';
 import { checkNameLength, Directory } from './directory.ts';
 import { type BlockedCall, handlesTable, pipesTable, waitsTable } from './info.ts';
 import { type Name, type Node, NodeContext } from './node.ts';
@@ -78,7 +79,8 @@ export class FileSystem {
     this.root.add('pairs', pairs);
     this.shm = new ShmSubsystem(kernel, memory);
     const segmentFiles = new SegmentFiles(this.context, this.shm, memory);
-    this.root.add('shm', new SegmentKeyDirectory(this.context, segmentFiles, shared));
+    const segments = new SegmentKeyDirectory(this.context, segmentFiles, shared);
+    this.root.add('shm', segments);
     this.kqueues = new KqueueSubsystem(kernel, {
       resolver: new TreeResolver(this.root, this.openFiles),
       processEvents,
@@ -116,6 +118,8 @@ export class FileSystem {
       info.add(table.name, new TableFile(this.context, table, formatTable));
       info.add(`${table.name}.json`, new TableFile(this.context, table, formatTableJson));
     }
+    const content = { mode: READ_ONLY, ...owner };
+    info.add('content', contentDirectory(this.context, content, { pipes, pairs, shm: segments }));
   }
 
   /** What statfs shows: pipe memory as blocks. */
@@ -139,7 +143,8 @@ export class FileSystem {
   /** link(2). 0 or a negative errno; EXDEV between trees, as between file systems. */
   link(node: Node, directory: Directory, name: Name): number {
     const from = node.names[0]?.directory;
-    if (from === undefined) return -ENOENT;
+    // Names of segments and of views are not entries of a directory.
+    if (from === undefined) return node.linkCount === 0 ? -ENOENT : -EPERM;
     if (from.domain === null || from.domain !== directory.domain) return -EXDEV;
     return directory.link(name, node);
   }
@@ -147,7 +152,7 @@ export class FileSystem {
   /** rename(2), atomically. 0 or a negative errno. */
   rename(from: Directory, oldName: Name, to: Directory, newName: Name, options: RenameOptions): number {
     const node = from.entries.get(oldName);
-    if (node === undefined) return -ENOENT;
+    if (node === undefined) return from.domain === null ? -EPERM : -ENOENT;
     const crossing = checkMove(from, to) || checkNameLength(newName);
     if (crossing !== 0) return -crossing;
     if (to.linkCount === 0) return -ENOENT;

@@ -1,6 +1,6 @@
 import type { WaitChannel } from '../kern/operation.ts';
 import type { Thread } from '../kern/scheduler.ts';
-import { type PipeEnd, Presence } from '../pipe/end.ts';
+import { type PipeEnd, Presence, type Traffic } from '../pipe/end.ts';
 import type { Fifo } from '../pipe/fifo.ts';
 import { Directory } from './directory.ts';
 import type { Node } from './node.ts';
@@ -34,6 +34,10 @@ function endCells(path: string, inode: number, end: PipeEnd): Cell[] {
   return [path, inode, ring.count, ring.in, ring.out, ring.size, end.chunk?.residual ?? 0];
 }
 
+function trafficCells({ bytesIn, bytesOut }: Traffic): Cell[] {
+  return [bytesIn, bytesOut];
+}
+
 function fifoState(fifo: Fifo): string {
   const { end } = fifo;
   if (end === null) return 'closed';
@@ -44,7 +48,8 @@ function fifoState(fifo: Fifo): string {
 
 function fifoRow(node: PipeNode): Cell[] {
   const { fifo, path, inode } = node;
-  if (fifo.end === null) return [path, inode, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'closed'];
+  if (fifo.end === null)
+    return [path, inode, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'closed', ...trafficCells(fifo.traffic)];
   const sleepers = countSleepers(fifo.end.channel);
   return [
     ...endCells(path, inode, fifo.end),
@@ -53,6 +58,7 @@ function fifoRow(node: PipeNode): Cell[] {
     sleepers.readers,
     sleepers.writers,
     fifoState(fifo),
+    ...trafficCells(fifo.traffic),
   ];
 }
 
@@ -69,6 +75,7 @@ function pairEndRow(node: PairEndNode, peer: PairEndNode): Cell[] {
     sleepers.readers,
     sleepers.writers,
     state,
+    ...trafficCells(node.end.traffic),
   ];
 }
 
@@ -101,6 +108,8 @@ export function pipesTable(pipes: Directory, pairs: Directory): Table {
       'blocked-readers',
       'blocked-writers',
       'state',
+      'bytes-in',
+      'bytes-out',
     ],
     *rows() {
       const seen = new Set<Node>();

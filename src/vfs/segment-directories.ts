@@ -2,8 +2,8 @@ import type { Credentials } from '../kern/credentials.ts';
 import { EEXIST, EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
 import { noteCreate, noteWrite } from '../kqueue/filters/vnode-notes.ts';
 import { Creation } from '../shm/creation.ts';
-import { Directory, type DirectoryEntry } from './directory.ts';
-import { type Name, type Node, type NodeContext, type Ownership, S_IFREG } from './node.ts';
+import { Directory } from './directory.ts';
+import type { Name, Node, NodeContext, Ownership } from './node.ts';
 import { SegmentControl } from './segment-control.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { keyName, type SegmentNode } from './segments.ts';
@@ -31,16 +31,15 @@ abstract class SegmentDirectory extends Directory {
   /** The segment that a name stands for, or a negative errno: -EINVAL when no segment could have it. */
   protected abstract find(name: Name): SegmentNode | number;
   /** The segments and their names. */
-  protected abstract segments(): Iterable<{ name: Name; node: SegmentNode }>;
+  protected abstract segments(): Iterable<readonly [Name, SegmentNode]>;
 
   override lookup(name: Name): Node | number {
     return this.entries.get(name) ?? this.find(name);
   }
 
-  override list(): DirectoryEntry[] {
-    const list = super.list();
-    for (const { name, node } of this.segments()) list.push({ name, inode: node.inode, type: S_IFREG });
-    return list;
+  override *namedNodes(): Iterable<readonly [Name, Node]> {
+    yield* this.entries;
+    yield* this.segments();
   }
 
   /** IPC_RMID. */
@@ -62,9 +61,9 @@ class SegmentIdDirectory extends SegmentDirectory {
     return segment === null ? -ENOENT : this.files.nodeFor(segment);
   }
 
-  protected override *segments(): Iterable<{ name: Name; node: SegmentNode }> {
+  protected override *segments(): Iterable<readonly [Name, SegmentNode]> {
     for (const segment of this.files.shm.table.segments()) {
-      if (segment.isVisible) yield { name: String(segment.id), node: this.files.nodeFor(segment) };
+      if (segment.isVisible) yield [String(segment.id), this.files.nodeFor(segment)];
     }
   }
 }
@@ -84,9 +83,9 @@ export class SegmentKeyDirectory extends SegmentDirectory {
     return segment === null ? -ENOENT : this.files.nodeFor(segment);
   }
 
-  protected override *segments(): Iterable<{ name: Name; node: SegmentNode }> {
+  protected override *segments(): Iterable<readonly [Name, SegmentNode]> {
     for (const segment of this.files.shm.table.segments()) {
-      if (segment.key !== 0) yield { name: keyName(segment.key), node: this.files.nodeFor(segment) };
+      if (segment.key !== 0) yield [keyName(segment.key), this.files.nodeFor(segment)];
     }
   }
 
