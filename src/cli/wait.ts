@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exitNow } from '../host/linux/libc.ts';
-import { CommandFailure, EXIT_FAILURE, report } from './failure.ts';
-import { findMount, isIpcfs } from './mount-point.ts';
+import { EXIT_FAILURE, report } from './failure.ts';
+import { ANSWER_TIMEOUT_MS, explain, type MountPoint, mountPoint, UnansweredFailure } from './mount-calls.ts';
 import { isEvent, parseAnswer, refusal } from './wait-lines.ts';
 import { changeLines } from './wait-options.ts';
 
@@ -17,8 +17,6 @@ export interface WaitCommandOptions {
 /** What timeout(1) ends with. */
 const EXIT_TIMED_OUT = 124;
 const READ_BYTES = 65_536;
-/** How long a mount may take to say what is pending. */
-const ANSWER_TIMEOUT_MS = 5000;
 
 /**
  * `ipcfs wait`: makes a kqueue with these changes, prints the events, and ends the process. Calls on the mount are made by Node's
@@ -34,11 +32,8 @@ export async function waitCommand(
   let status: number;
   try {
     const lines = changeLines(changes);
-    const path = findMount(directory);
-    status = await Promise.race([
-      collect(path, directory, lines, options, output),
-      timeout(directory, options),
-    ]);
+    const mount = mountPoint(directory);
+    status = await Promise.race([collect(mount, lines, options, output), timeout(directory, options)]);
   } catch (error) {
     status = report(error);
   }
@@ -53,7 +48,7 @@ function timeout(directory: string, { timeout: timeoutMs }: WaitCommandOptions):
     setTimeout(
       () => {
         if (timeoutMs > 0) resolve(EXIT_TIMED_OUT);
-        else reject(new CommandFailure(`${directory} does not answer: 'ipcfs umount ${directory}' ends it`));
+        else reject(new UnansweredFailure(directory));
       },
       timeoutMs > 0 ? timeoutMs : ANSWER_TIMEOUT_MS,
     );
@@ -61,15 +56,17 @@ function timeout(directory: string, { timeout: timeoutMs }: WaitCommandOptions):
 }
 
 async function collect(
-  path: string,
-  directory: string,
+  mount: MountPoint,
   lines: Buffer,
   options: WaitCommandOptions,
   output: Output,
 ): Promise<number> {
   const isPoll = options.timeout === 0;
   try {
-    const kqueue = await open(join(path, 'kqueue'), constants.O_RDWR | (isPoll ? constants.O_NONBLOCK : 0));
+    const kqueue = await open(
+      join(mount.path, 'kqueue'),
+      constants.O_RDWR | (isPoll ? constants.O_NONBLOCK : 0),
+    );
     await kqueue.write(lines);
     let left = options.count;
     for await (const line of linesOf(kqueue)) {
@@ -82,7 +79,7 @@ async function collect(
     return 0;
   } catch (error) {
     if (isPoll && (error as NodeJS.ErrnoException).code === 'EAGAIN') return EXIT_TIMED_OUT;
-    throw explain(error, path, directory);
+    throw explain(error, mount, 'kqueue');
   }
 }
 
@@ -95,22 +92,6 @@ async function* linesOf(kqueue: FileHandle): AsyncGenerator<string> {
     rest = lines.pop()!;
     yield* lines;
   }
-}
-
-/** A failure of a call on the mount, in words. */
-function explain(error: unknown, path: string, directory: string): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (error instanceof CommandFailure || code === undefined) return error;
-  if (code === 'EACCES') {
-    return new CommandFailure(
-      `you may not use ${directory}: only its owner may, unless it was mounted with --allow-other`,
-    );
-  }
-  // An interrupted call was ended by the server, which is going.
-  if (code === 'EINTR' || code === 'ENOTCONN' || code === 'ECONNABORTED' || !isIpcfs(path)) {
-    return new CommandFailure(`the mount on ${directory} has ended: mount it again, then wait again`);
-  }
-  return new CommandFailure(`${directory}/kqueue cannot be used (${code}): see 'ipcfs doctor'`);
 }
 
 /** Standard output. When nobody reads it any more, there is nobody to tell. */
