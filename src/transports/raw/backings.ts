@@ -2,7 +2,7 @@ import createDebug from 'debug';
 import { errnoName } from '../../kern/errno.ts';
 import type { Node } from '../../vfs/node.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
-import { SegmentNode } from '../../vfs/segments.ts';
+import { mayDropPages } from '../common/cached-segments.ts';
 import type { Device } from './device.ts';
 import {
   FOPEN_DIRECT_IO,
@@ -70,12 +70,9 @@ export class BackingTable {
     return this.wanted === 'auto';
   }
 
-  /**
-   * Whether an open with O_TRUNC can be granted. The kernel then takes the file for empty and drops its cached pages, whatever the
-   * answer says: in a cached segment that others map, their next access would be a SIGBUS.
-   */
+  /** Whether an open with O_TRUNC can be granted. */
   mayTruncate(node: Node): boolean {
-    return this.kind !== 'cached' || !(node instanceof SegmentNode) || node.segment.attachCount === 0;
+    return this.kind !== 'cached' || mayDropPages(node);
   }
 
   /** open_flags and backing id for the answer to an open. */

@@ -1,19 +1,12 @@
-import { Thread } from '../../kern/scheduler.ts';
 import type { WriteUio } from '../../kern/uio.ts';
-import type { Node } from '../../vfs/node.ts';
-import type { OpenFile } from '../../vfs/open-file.ts';
+import { Call } from '../common/call.ts';
 import { GatherUio } from './gather-uio.ts';
 import type { ReceiveBuffer } from './protocol/request.ts';
 
-/** A request whose operation runs or sleeps: a kernel thread of ours, and what its answer needs. */
-export class InFlight extends Thread {
+/** A request whose operation runs or sleeps, and what its answer needs. */
+export class InFlight extends Call {
   unique = 0;
   opcode = 0;
-  /** The calling thread. */
-  pid = 0;
-  /** Set by every operation that may sleep. */
-  node: Node | null = null;
-  file: OpenFile | null = null;
   /** For CREATE: the payload bytes already in place before the open's answer. */
   entryBytes = 0;
   /** What READ gathers. */

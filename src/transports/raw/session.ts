@@ -3,7 +3,7 @@ import { EAGAIN, EINVAL, EIO, ENOSYS, EPIPE } from '../../kern/errno.ts';
 import { type Thread, ThreadState } from '../../kern/scheduler.ts';
 import type { FileSystem } from '../../vfs/file-system.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
-import type { BlockedCall } from '../../vfs/info.ts';
+import { sleepingCalls } from '../common/call.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { Device } from './device.ts';
 import { ANSWERED, type OpcodeEntry, opcodeTable, STARTED } from './handlers/table.ts';
@@ -58,7 +58,8 @@ export class Session {
     this.backings = new BackingTable(device);
     fileSystem.kernel.scheduler.onFailure = this.#onFailure;
     this.#request = new Request(this.buffers.current);
-    fileSystem.blockedCalls = () => this.#blockedCalls();
+    fileSystem.blockedCalls = () =>
+      sleepingCalls(this.#inFlight.values(), ({ opcode }) => opcodeTable[opcode]!.name);
     fileSystem.transportFacts = () => [
       ['transport', 'raw'],
       ['protocol', `7.${this.negotiated?.minor ?? 0}`],
@@ -262,12 +263,5 @@ export class Session {
     const closing = new InFlight();
     closing.operation = this.fileSystem.openFiles.close(file);
     this.fileSystem.kernel.scheduler.enqueue(closing);
-  }
-
-  *#blockedCalls(): Iterable<BlockedCall> {
-    for (const thread of this.#inFlight.values()) {
-      if (thread.state !== ThreadState.Sleeping || thread.node === null) continue;
-      yield { pid: thread.pid, call: opcodeTable[thread.opcode]!.name, node: thread.node, thread };
-    }
   }
 }

@@ -1,4 +1,5 @@
 import type { MountIdentity } from '../../vfs/file-system.ts';
+import type { Mappings } from '../common/mapper-query.ts';
 import type { WantedBacking } from './backings.ts';
 import type { LoopEnd } from './loop.ts';
 
@@ -32,5 +33,5 @@ export type WorkerMessage =
 /** To the worker: inode and process of each mapping. */
 export interface MappersFound {
   readonly kind: 'mappers';
-  readonly mappings: readonly (readonly [inode: number, pid: number])[];
+  readonly mappings: Mappings;
 }

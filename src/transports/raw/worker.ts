@@ -6,15 +6,12 @@ import { complain, LinuxHost } from '../../host/linux/linux-host.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { MemfdMemory } from '../../host/linux/memfd.ts';
 import { Kernel } from '../../kern/kernel.ts';
-import { type Operation, sleep } from '../../kern/operation.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
+import { MapperQuery } from '../common/mapper-query.ts';
 import { FuseDevice } from './device.ts';
 import { type LoopEnd, runLoop } from './loop.ts';
 import { Session } from './session.ts';
 import { Flag, type MappersFound, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
-
-/** A table that cannot be had shows what was known before. */
-const MAPPERS_TIMEOUT_MS = 2000;
 
 // The loop never returns to Node's event loop, which would carry standard error's writes.
 createDebug.log = (...words: unknown[]) => {
@@ -38,34 +35,9 @@ function tell(message: WorkerMessage): void {
   parentPort!.postMessage(message);
 }
 
-/** Lets one question to the main thread serve all who ask meanwhile. */
-class MapperQuery {
-  readonly #channel = kernel.channel(this);
-  #isAsked = false;
-  #found: ReadonlyMap<number, readonly number[]> = new Map();
-
-  *ask(): Operation<ReadonlyMap<number, readonly number[]>> {
-    if (!this.#isAsked) tell({ kind: 'findMappers' });
-    this.#isAsked = true;
-    yield* sleep(this.#channel, { message: 'mappers', interruptible: true }, MAPPERS_TIMEOUT_MS);
-    return this.#found;
-  }
-
-  answer({ mappings }: MappersFound): void {
-    const found = new Map<number, number[]>();
-    for (const [inode, pid] of mappings) {
-      const pids = found.get(inode);
-      if (pids === undefined) found.set(inode, [pid]);
-      else if (!pids.includes(pid)) pids.push(pid);
-    }
-    this.#found = found;
-    this.#isAsked = false;
-    this.#channel.wakeup();
-    session.settle();
-  }
-}
-
-const mappers = new MapperQuery();
+const mappers = new MapperQuery(kernel, () => {
+  tell({ kind: 'findMappers' });
+});
 fileSystem.findMappers = () => mappers.ask();
 
 const eventCount = new BigUint64Array(1);
@@ -77,7 +49,8 @@ function takeMail(): void {
   for (;;) {
     const received = receiveMessageOnPort(parentPort!) as { message: MappersFound } | undefined;
     if (received === undefined) return;
-    mappers.answer(received.message);
+    mappers.answer(received.message.mappings);
+    session.settle();
   }
 }
 

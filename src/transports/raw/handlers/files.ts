@@ -1,5 +1,5 @@
-import { EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
-import { FNONBLOCK, FREAD, FWRITE } from '../../../kern/file.ts';
+import { EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
+import { FNONBLOCK } from '../../../kern/file.ts';
 import {
   POLLERR,
   POLLHUP,
@@ -12,19 +12,12 @@ import {
 } from '../../../kern/poll.ts';
 import { WriteUio } from '../../../kern/uio.ts';
 import { Directory } from '../../../vfs/directory.ts';
-import type { Node } from '../../../vfs/node.ts';
 import type { OpenFile } from '../../../vfs/open-file.ts';
+import { createAndOpen } from '../../common/create.ts';
+import { fileFlags, LINUX_O_APPEND, LINUX_O_NONBLOCK, LINUX_O_TRUNC } from '../../common/open-flags.ts';
 import {
   ENTRY_OUT_BYTES,
   IOCTL_OUT_BYTES,
-  LINUX_FMODE_EXEC,
-  LINUX_O_ACCMODE,
-  LINUX_O_APPEND,
-  LINUX_O_EXCL,
-  LINUX_O_NONBLOCK,
-  LINUX_O_RDWR,
-  LINUX_O_TRUNC,
-  LINUX_O_WRONLY,
   OPEN_OUT_BYTES,
   POLL_SCHEDULE_NOTIFY,
   WRITE_IN_BYTES,
@@ -39,25 +32,10 @@ const POLL_OUT_BYTES = 8;
 const LINUX_POLLWRNORM = 0x100;
 const BSD_POLL_BITS = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLRDBAND;
 
-/** Flags of an open file, from those of open(2). A file opened for execution has neither direction. */
-function fileFlags(linuxFlags: number): number {
-  if ((linuxFlags & LINUX_FMODE_EXEC) !== 0) return 0;
-  const access = linuxFlags & LINUX_O_ACCMODE;
-  let flags = (linuxFlags & LINUX_O_NONBLOCK) !== 0 ? FNONBLOCK : 0;
-  if (access === LINUX_O_RDWR) flags |= FREAD | FWRITE;
-  else if (access === LINUX_O_WRONLY) flags |= FWRITE;
-  else if (access === 0) flags |= FREAD;
-  return flags;
-}
-
 /** fcntl(F_SETFL) reaches the server with the next request that carries the flags. */
 function followFlags(file: OpenFile, linuxFlags: number): void {
   if ((linuxFlags & LINUX_O_NONBLOCK) !== 0) file.flags |= FNONBLOCK;
   else file.flags &= ~FNONBLOCK;
-}
-
-function beginOpen(session: Session, request: Request, node: Node, linuxFlags: number): OpenFile | number {
-  return session.fileSystem.openFiles.add(node, fileFlags(linuxFlags), request.credentials);
 }
 
 export function open(session: Session, request: Request): number {
@@ -65,7 +43,7 @@ export function open(session: Session, request: Request): number {
   if (node === undefined) return -ENOENT;
   const linuxFlags = request.u32(0);
   if ((linuxFlags & LINUX_O_TRUNC) !== 0 && !session.backings.mayTruncate(node)) return -EBUSY;
-  const file = beginOpen(session, request, node, linuxFlags);
+  const file = session.fileSystem.openFiles.add(node, fileFlags(linuxFlags), request.credentials);
   if (typeof file === 'number') return file;
   const thread = session.thread(request);
   thread.node = node;
@@ -81,20 +59,10 @@ export function create(session: Session, request: Request): number {
   const name = request.name(16);
   if (!(directory instanceof Directory)) return -ENOTDIR;
   if (name === null) return -EINVAL;
-  // Another process may have made the name since this one looked.
-  const found = directory.lookup(name);
-  const isMaker = found === -ENOENT;
-  if (!isMaker && (linuxFlags & LINUX_O_EXCL) !== 0) return -EEXIST;
-  const node = isMaker ? directory.createFile(name, request.u32(4), request.credentials) : found;
-  if (typeof node === 'number') return node;
-  if (node instanceof Directory) return -EISDIR;
-  const file = beginOpen(session, request, node, linuxFlags);
-  const error = typeof file === 'number' ? file : node.openAtOnce(file, isMaker);
-  if (typeof file === 'number' || error < 0) {
-    if (typeof file !== 'number') session.fileSystem.openFiles.drop(file);
-    if (isMaker) directory.undoCreation(name);
-    return error;
-  }
+  const { fileSystem } = session;
+  const file = createAndOpen(fileSystem, directory, name, request.u32(4), linuxFlags, request.credentials);
+  if (typeof file === 'number') return file;
+  const { node } = file;
   session.reply.entryOut(session.nodes.show(node), node, node.type);
   session.answerOpenWith(ENTRY_OUT_BYTES, file);
   return ENTRY_OUT_BYTES + OPEN_OUT_BYTES;

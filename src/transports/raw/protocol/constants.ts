@@ -99,14 +99,3 @@ export const MAX_WRITE_BYTES = 1024 * 1024;
 export const MAX_PAGES = 256;
 /** A receive buffer: the largest WRITE with its headers. */
 export const RECEIVE_BUFFER_BYTES = MAX_WRITE_BYTES + 4096;
-
-/** Flags of open(2) as Linux encodes them in OPEN, CREATE, READ and WRITE. */
-export const LINUX_O_ACCMODE = 0o3;
-export const LINUX_O_WRONLY = 0o1;
-export const LINUX_O_RDWR = 0o2;
-export const LINUX_O_EXCL = 0o200;
-export const LINUX_O_TRUNC = 0o1000;
-export const LINUX_O_APPEND = 0o2000;
-export const LINUX_O_NONBLOCK = 0o4000;
-/** Set by the kernel when a file is opened to be executed. */
-export const LINUX_FMODE_EXEC = 0x20;
