@@ -2,7 +2,8 @@ import { type Command, Option } from 'commander';
 import { argument } from './arguments.ts';
 import { doctor } from './doctor.ts';
 import { mountCommand, type MountCommandOptions } from './mount.ts';
-import { parsePipeBuf, parseSpin, parseSysctl, type SysctlSetting } from './mount-options.ts';
+import { parsePipeBuf, parseSpin, parseSysctl } from './mount-options.ts';
+import type { SysctlSetting } from './sysctl-settings.ts';
 import { umountCommand } from './umount.ts';
 import { waitCommand, type WaitCommandOptions } from './wait.ts';
 import { parseCount, parseTimeout } from './wait-options.ts';
@@ -32,6 +33,10 @@ function defineMount(root: Command): void {
     )
     .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', argument(parsePipeBuf))
     .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])
+    .option(
+      '--config <FILE>',
+      'set the tunables of a file, NAME=VALUE a line; options on the command line win',
+    )
     .action(async (directory: string, options: MountCommandOptions) => {
       await mountCommand(directory, options);
     });

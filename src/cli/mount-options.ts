@@ -1,14 +1,11 @@
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
-import { Kernel } from '../kern/kernel.ts';
-import { isTunable, parseInteger, type SysctlRegistry } from '../kern/sysctl.ts';
-import { LinuxHost } from '../host/linux/linux-host.ts';
+import { parseInteger } from '../kern/sysctl.ts';
 import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from '../pipe/subsystem.ts';
 import { FILE_SYSTEM_TYPE } from '../transports/raw/fuse-mount.ts';
 import { mountAt } from '../host/linux/mount-table.ts';
-import { FileSystem } from '../vfs/file-system.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
+import { parseSetting, type SysctlSetting } from './sysctl-settings.ts';
 
 const MAX_SPIN_MICROSECONDS = 10_000;
 
@@ -21,8 +18,6 @@ export function parseSpin(text: string): number {
   return microseconds / 1000;
 }
 
-export type SysctlSetting = readonly [name: string, value: number];
-
 export function parsePipeBuf(text: string): SysctlSetting {
   const bytes = parseInteger(text);
   if (bytes === null || bytes < MINIMUM_PIPE_BUF_BYTES || bytes > DEFAULT_PIPE_BUF_BYTES) {
@@ -34,47 +29,11 @@ export function parsePipeBuf(text: string): SysctlSetting {
 }
 
 export function parseSysctl(text: string): SysctlSetting {
-  const equals = text.indexOf('=');
-  const value = equals < 0 ? null : parseInteger(text.slice(equals + 1));
-  if (value === null) {
-    throw new UsageFailure(
-      `--sysctl takes NAME=INTEGER, not '${text}', for example kern.ipc.pipe_mindirect=16K`,
-    );
-  }
-  return [text.slice(0, equals), value];
-}
-
-/** Tries settings on a tree that nobody mounts, so that a wrong one is a usage error before anything has happened. */
-export function checkSysctls(settings: readonly SysctlSetting[]): void {
-  const kernel = new Kernel(new LinuxHost());
-  new FileSystem(kernel, { uid: 0, gid: 0, version: '', pid: 0 });
-  for (const [name, value] of settings) {
-    const error = kernel.sysctls.preset(name, value);
-    if (error !== 0) throw new UsageFailure(describe(kernel.sysctls, name, value, error));
-  }
-}
-
-function describe(sysctls: SysctlRegistry, name: string, value: number, error: number): string {
-  switch (error) {
-    case ENOENT: {
-      const known = [...sysctls.all()].filter(isTunable);
-      return `there is no tunable '${name}': known are ${known.map((variable) => variable.name).join(', ')}`;
-    }
-    case EPERM:
-      return `${name} is a counter and cannot be set`;
-    case EINVAL:
-      return `${name} does not take ${value}: ${rangeOf(sysctls, name)}`;
-    default:
-      return `${name} could not be set to ${value}`;
-  }
-}
-
-function rangeOf(sysctls: SysctlRegistry, name: string): string {
-  const variable = sysctls.get(name)!;
-  const { minimum, maximum } = variable;
-  if (minimum !== undefined && maximum !== undefined) return `it goes from ${minimum} to ${maximum}`;
-  if (minimum !== undefined) return `it starts at ${minimum}`;
-  return `it is ${variable.get()} by default, ${variable.description}`;
+  const setting = parseSetting(text);
+  if (setting !== null) return setting;
+  throw new UsageFailure(
+    `--sysctl takes NAME=INTEGER, not '${text}', for example kern.ipc.pipe_mindirect=16K`,
+  );
 }
 
 /** The mount point as an absolute path without links. */

@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url';
 import * as libc from '../host/linux/libc.ts';
 import { mountRaw } from '../transports/raw/mount.ts';
 import { CommandFailure, EXIT_FAILURE, report } from './failure.ts';
-import { checkSysctls, resolveMountPoint, type SysctlSetting } from './mount-options.ts';
+import { mergeSettings, readConfiguration } from './configuration.ts';
+import { resolveMountPoint } from './mount-options.ts';
+import type { SysctlSetting } from './sysctl-settings.ts';
 import { packageVersion } from './version.ts';
 
 export interface MountCommandOptions {
@@ -15,24 +17,37 @@ export interface MountCommandOptions {
   readonly shmBacking: 'auto' | 'passthrough' | 'cached';
   readonly pipeBuf?: SysctlSetting;
   readonly sysctl: readonly SysctlSetting[];
+  /** The path of a configuration file. */
+  readonly config?: string;
 }
 
 /** Set for the process in the background: the descriptor on which it says how its mount went. */
 const READY_DESCRIPTOR_VARIABLE = 'IPCFS_READY_FD';
+/** Set for it too: the settings of its mount, as JSON. The configuration file may be a pipe that can be read once. */
+const SETTINGS_VARIABLE = 'IPCFS_SETTINGS';
 const READY_DESCRIPTOR = 3;
 const READY = 'ready\n';
 const STANDARD_ERROR = 2;
 
 /** `ipcfs mount`: serves in this process with -f, otherwise in one of its own that it waits for. */
 export async function mountCommand(directory: string, options: MountCommandOptions): Promise<void> {
-  const settings = [...(options.pipeBuf === undefined ? [] : [options.pipeBuf]), ...options.sysctl];
-  checkSysctls(settings);
-  const path = resolveMountPoint(directory);
   const readyDescriptor = process.env[READY_DESCRIPTOR_VARIABLE];
+  const settings = readyDescriptor === undefined ? settingsOf(options) : settingsGiven();
+  const path = resolveMountPoint(directory);
   if (readyDescriptor !== undefined)
     await serveInBackground(path, options, settings, Number(readyDescriptor));
   else if (options.foreground) await serve(path, options, settings, () => undefined);
-  else await startBackground();
+  else await startBackground(settings);
+}
+
+function settingsOf({ pipeBuf, sysctl, config }: MountCommandOptions): readonly SysctlSetting[] {
+  const configured = config === undefined ? [] : readConfiguration(config);
+  return mergeSettings(configured, [...(pipeBuf === undefined ? [] : [pipeBuf]), ...sysctl]);
+}
+
+/** What the process in the foreground has found to be right. */
+function settingsGiven(): readonly SysctlSetting[] {
+  return JSON.parse(process.env[SETTINGS_VARIABLE] ?? '[]') as SysctlSetting[];
 }
 
 async function serve(
@@ -95,13 +110,17 @@ function forgetStandardError(): void {
 }
 
 /** Starts this program again with the same arguments, and returns once its mount answers. */
-async function startBackground(): Promise<void> {
+async function startBackground(settings: readonly SysctlSetting[]): Promise<void> {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, main, ...process.argv.slice(2)], {
     detached: true,
     // What the server logs is seen with DEBUG only; otherwise it must not hold on to this terminal.
     stdio: ['ignore', 'ignore', process.env['DEBUG'] === undefined ? 'pipe' : 'inherit', 'pipe'],
-    env: { ...process.env, [READY_DESCRIPTOR_VARIABLE]: String(READY_DESCRIPTOR) },
+    env: {
+      ...process.env,
+      [READY_DESCRIPTOR_VARIABLE]: String(READY_DESCRIPTOR),
+      [SETTINGS_VARIABLE]: JSON.stringify(settings),
+    },
   });
   const ready = child.stdio[READY_DESCRIPTOR] as NodeJS.ReadableStream & { destroy(): void };
   let said = '';

@@ -58,3 +58,15 @@ export function* sleep(
   if (thread === null) return WakeReason.Interrupted;
   return yield;
 }
+
+const pausing: SleepOptions = { message: 'pause', interruptible: false };
+
+/** Lets everything else that is due run first, requests that have come meanwhile too, and goes on. The caller waits for nothing. */
+export function* pause(channel: WaitChannel): Operation<void> {
+  yield* sleep(channel, pausing, 0);
+}
+
+/** Whether these are the options of `pause`: who sleeps with them is not blocked. */
+export function isPause(options: SleepOptions): boolean {
+  return options === pausing;
+}

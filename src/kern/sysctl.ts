@@ -3,11 +3,20 @@ import type { Credentials } from './credentials.ts';
 import { EINVAL, ENOENT, EPERM } from './errno.ts';
 import type { Operation } from './operation.ts';
 
+/** What a value counts; of a `switch` only whether it is off or on matters. */
+export type SysctlType = 'bytes' | 'pages' | 'count' | 'switch';
+
+/** The range of an `int` of the originals. */
+export const LOWEST_INT = -(2 ** 31);
+export const HIGHEST_INT = 2 ** 31 - 1;
+
 /** One tunable or counter. Values are integers. */
 export interface SysctlVariable {
   /** `kern.ipc.pipekva` and so on. */
   readonly name: string;
   readonly description: string;
+  /** `count` when it is not given. */
+  readonly type?: SysctlType;
   get(): number;
   /** Called with values between `minimum` and `maximum` only; 0 or a positive errno. Counters have neither this nor `change`. */
   readonly set?: (value: number) => number;
@@ -15,6 +24,7 @@ export interface SysctlVariable {
   readonly change?: (value: number) => Operation<number>;
   /** True when `set` works at mount only (a loader tunable). */
   readonly loader?: boolean;
+  /** The range of a tunable. It may depend on another's value. */
   readonly minimum?: number;
   readonly maximum?: number;
 }

@@ -1,6 +1,7 @@
 import type { Credentials } from '../kern/credentials.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import type { ProcessEvents } from '../kern/process-events.ts';
+import { HIGHEST_INT, LOWEST_INT } from '../kern/sysctl.ts';
 import { ProcessTable } from './filters/process-table.ts';
 import { Kqueue } from './kqueue.ts';
 import { trackChild } from './register.ts';
@@ -83,6 +84,8 @@ export class KqueueSubsystem {
         this.calloutMax = value;
         return 0;
       },
+      minimum: LOWEST_INT,
+      maximum: HIGHEST_INT,
     });
     sysctls.register({
       name: 'kern.kq_checkloop',
@@ -92,15 +95,20 @@ export class KqueueSubsystem {
         this.checkLoop = value;
         return 0;
       },
+      minimum: LOWEST_INT,
+      maximum: HIGHEST_INT,
     });
     sysctls.register({
       name: 'kern.kq_wakeup_one',
       description: 'whether an event wakes one of those who wait for a kqueue; 0 is all',
+      type: 'switch',
       get: () => this.wakeupOne,
       set: (value) => {
         this.wakeupOne = value;
         return 0;
       },
+      minimum: LOWEST_INT,
+      maximum: HIGHEST_INT,
     });
   }
 }

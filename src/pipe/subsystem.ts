@@ -1,5 +1,5 @@
-import { EINVAL } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
+import { HIGHEST_INT, LOWEST_INT } from '../kern/sysctl.ts';
 import { PipeBudget } from './budget.ts';
 import type { PipePolicy } from './policy.ts';
 
@@ -37,11 +37,14 @@ export class PipeSubsystem {
   }
 
   #registerTunables(): void {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- a getter of a variable has a `this` of its own
+    const subsystem = this;
     const { budget } = this;
     const { sysctls } = this.kernel;
     sysctls.register({
       name: 'kern.ipc.maxpipekva',
       description: 'bytes that pipe buffers may use in all; set at mount',
+      type: 'bytes',
       get: () => budget.maximumBytes,
       set: (value) => {
         budget.maximumBytes = value;
@@ -49,10 +52,12 @@ export class PipeSubsystem {
       },
       loader: true,
       minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
     });
     sysctls.register({
       name: 'kern.ipc.pipekva',
       description: 'bytes that pipe buffers use now',
+      type: 'bytes',
       get: () => budget.usedBytes,
     });
     sysctls.register({
@@ -73,46 +78,56 @@ export class PipeSubsystem {
     sysctls.register({
       name: 'kern.ipc.piperesizeallowed',
       description: 'whether buffers grow and shrink: 1 is yes, anything else no',
+      type: 'switch',
       get: () => this.resizeAllowed,
       set: (value) => {
         this.resizeAllowed = value;
         return 0;
       },
-      minimum: -(2 ** 31),
-      maximum: 2 ** 31 - 1,
+      minimum: LOWEST_INT,
+      maximum: HIGHEST_INT,
     });
     sysctls.register({
       name: 'kern.ipc.pipe_mindirect',
       description: 'bytes from which on a blocking write goes to the reader without a buffer',
+      type: 'bytes',
       get: () => this.minDirectBytes,
       set: (value) => {
-        if (value <= this.pipeBufBytes) return EINVAL;
         this.minDirectBytes = value;
         return 0;
       },
+      // A write that is to be atomic never goes direct (P28).
+      get minimum() {
+        return subsystem.pipeBufBytes + 1;
+      },
+      maximum: Number.MAX_SAFE_INTEGER,
     });
     sysctls.register({
       name: 'kern.ipc.pipe_direct_max',
       description: 'bytes of the longest direct chunk',
+      type: 'bytes',
       get: () => this.maxDirectBytes,
       set: (value) => {
         this.maxDirectBytes = value;
         return 0;
       },
       minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
     });
     sysctls.register({
       name: 'kern.ipc.pipe_buf',
       description: 'bytes up to which a write is atomic; set at mount',
+      type: 'bytes',
       get: () => this.pipeBufBytes,
       set: (value) => {
-        if (value >= this.minDirectBytes) return EINVAL;
         this.pipeBufBytes = value;
         return 0;
       },
       loader: true,
       minimum: MINIMUM_PIPE_BUF_BYTES,
-      maximum: DEFAULT_PIPE_BUF_BYTES,
+      get maximum() {
+        return Math.min(DEFAULT_PIPE_BUF_BYTES, subsystem.minDirectBytes - 1);
+      },
     });
   }
 }

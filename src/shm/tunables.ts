@@ -1,9 +1,7 @@
+import { HIGHEST_INT, LOWEST_INT } from '../kern/sysctl.ts';
 import { LARGEST_MAXIMUM_BYTES, LARGEST_MAXIMUM_PAGES, MAXIMUM_SLOTS, PAGE_SIZE_BYTES } from './limits.ts';
 import { resizeTable } from './resize.ts';
 import type { ShmSubsystem } from './subsystem.ts';
-
-const LOWEST_INT = -(2 ** 31);
-const HIGHEST_INT = 2 ** 31 - 1;
 
 /** kern.ipc.shm*: the limits, as root may write them (S68 to S84). */
 export function registerTunables(shm: ShmSubsystem): void {
@@ -12,6 +10,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   sysctls.register({
     name: 'kern.ipc.shmmax',
     description: 'bytes of the largest shared memory segment, whole pages; sets shmmaxpgs too',
+    type: 'bytes',
     get: () => limits.maximumBytes,
     set: (value) => {
       limits.setMaximumBytes(value);
@@ -23,6 +22,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   sysctls.register({
     name: 'kern.ipc.shmmin',
     description: 'bytes of the smallest shared memory segment',
+    type: 'bytes',
     get: () => limits.minimumBytes,
   });
   sysctls.register({
@@ -47,6 +47,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   sysctls.register({
     name: 'kern.ipc.shmmaxpgs',
     description: 'pages of all shared memory segments together; sets shmmax too',
+    type: 'pages',
     get: () => limits.maximumPages,
     set: (value) => {
       limits.setMaximumPages(value);
@@ -58,6 +59,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   sysctls.register({
     name: 'kern.ipc.shm_use_phys',
     description: 'whether new shared memory is kept in physical memory: 0 is no, anything else yes',
+    type: 'switch',
     get: () => limits.usePhysical,
     set: (value) => {
       limits.usePhysical = value;

@@ -21,8 +21,10 @@ import { TreeResolver } from './watching.ts';
 import { segmentsTable } from './segment-table.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
-import { sysctlTree } from './sysctls.ts';
-import { formatTable, formatTableJson, type Table, TableFile } from './table.ts';
+import { sysctlsTable, sysctlTree } from './sysctls.ts';
+import type { Work } from './work.ts';
+import { MadeFile } from './made-file.ts';
+import { formatTable, formatTableJson, type Table } from './table.ts';
 
 const STICKY_SHARED = 0o1777;
 const FIXED = 0o755;
@@ -104,6 +106,7 @@ export class FileSystem {
         columns: ['name', 'value'],
         rows: () => this.transportFacts(),
       },
+      sysctlsTable(kernel.sysctls),
       pipesTable(pipes, pairs),
       kqueuesTable(this.kqueues, kqueues),
       knotesTable(this.kqueues),
@@ -115,8 +118,12 @@ export class FileSystem {
       ),
     ];
     for (const table of tables) {
-      info.add(table.name, new TableFile(this.context, table, formatTable));
-      info.add(`${table.name}.json`, new TableFile(this.context, table, formatTableJson));
+      const prepare = table.prepare?.bind(table);
+      const add = (name: string, lines: () => Work<readonly string[]>): void => {
+        info.add(name, new MadeFile(this.context, prepare === undefined ? { lines } : { prepare, lines }));
+      };
+      add(table.name, () => formatTable(table));
+      add(`${table.name}.json`, () => formatTableJson(table));
     }
     const content = { mode: READ_ONLY, ...owner };
     info.add('content', contentDirectory(this.context, content, { pipes, pairs, shm: segments }));

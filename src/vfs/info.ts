@@ -1,4 +1,4 @@
-import type { WaitChannel } from '../kern/operation.ts';
+import { isPause, type WaitChannel } from '../kern/operation.ts';
 import type { Thread } from '../kern/scheduler.ts';
 import { type PipeEnd, Presence, type Traffic } from '../pipe/end.ts';
 import type { Fifo } from '../pipe/fifo.ts';
@@ -115,13 +115,13 @@ export function pipesTable(pipes: Directory, pairs: Directory): Table {
       const seen = new Set<Node>();
       for (const node of walk(pipes)) {
         if (!(node instanceof PipeNode) || seen.has(node)) continue;
-        if (node.linkCount > 1) seen.add(node);
+        // Also what has one name: it may be moved to where this has not been yet.
+        seen.add(node);
         yield fifoRow(node);
       }
       for (const directory of pairs.entries.values()) {
         const ends = [...(directory as Directory).entries.values()] as PairEndNode[];
-        yield pairEndRow(ends[0]!, ends[1]!);
-        yield pairEndRow(ends[1]!, ends[0]!);
+        yield* [pairEndRow(ends[0]!, ends[1]!), pairEndRow(ends[1]!, ends[0]!)];
       }
     },
   };
@@ -155,11 +155,10 @@ export function waitsTable(calls: () => Iterable<BlockedCall>, nowMs: () => numb
     name: 'waits',
     columns: ['pid', 'call', 'object', 'wait', 'since'],
     *rows() {
-      const now = nowMs();
       for (const { pid, call, node, thread } of calls()) {
-        const message = thread.options?.message;
-        if (message === undefined) continue;
-        yield [pid, call, node.path, message, Math.round(now - thread.sleepingSinceMs) / 1000];
+        const { options } = thread;
+        if (options === null || isPause(options)) continue;
+        yield [pid, call, node.path, options.message, Math.round(nowMs() - thread.sleepingSinceMs) / 1000];
       }
     },
   };

@@ -1,20 +1,18 @@
 import { formatIdent, formatUdata } from '../kqueue/text.ts';
 import { formatFflags, formatFlags, filterName } from '../kqueue/words.ts';
+import type { Kqueue } from '../kqueue/kqueue.ts';
 import type { KqueueSubsystem } from '../kqueue/system.ts';
-import type { Directory } from './directory.ts';
-import { KqueueNode } from './kqueues.ts';
+import type { KqueuesDirectory } from './kqueues.ts';
 import type { Table } from './table.ts';
 
-/** The name of a queue in kqueues/, or `-` for one that only open files have. */
-function nameOf(directory: Directory, kqueue: object): string {
-  for (const node of directory.entries.values()) {
-    if (node instanceof KqueueNode && node.kqueue === kqueue) return node.path;
-  }
-  return '-';
+/** The path of a queue in kqueues/, or `-` for one that only open files have. */
+function nameOf(directory: KqueuesDirectory, kqueue: Kqueue): string {
+  const node = directory.nodeOf(kqueue);
+  return node === undefined || node.names.length === 0 ? '-' : node.path;
 }
 
 /** info/kqueues: every queue, what is registered and what is pending. */
-export function kqueuesTable(subsystem: KqueueSubsystem, directory: Directory): Table {
+export function kqueuesTable(subsystem: KqueueSubsystem, directory: KqueuesDirectory): Table {
   return {
     name: 'kqueues',
     columns: ['id', 'name', 'pid', 'knotes', 'pending', 'blocked-readers'],

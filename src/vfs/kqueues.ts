@@ -90,6 +90,7 @@ export class KqueueNode extends Node {
 /** kqueues/: touch makes a queue, rm takes its name away. */
 export class KqueuesDirectory extends Directory {
   readonly #subsystem: KqueueSubsystem;
+  readonly #nodes = new WeakMap<Kqueue, KqueueNode>();
 
   constructor(context: NodeContext, subsystem: KqueueSubsystem, ownership: Ownership) {
     super(context, ownership);
@@ -100,11 +101,17 @@ export class KqueuesDirectory extends Directory {
     return this;
   }
 
+  /** What was made with this queue, names or not; undefined for one without a name from the start. */
+  nodeOf(kqueue: Kqueue): KqueueNode | undefined {
+    return this.#nodes.get(kqueue);
+  }
+
   override makeFile(name: Name, mode: number, credentials: Credentials): KqueueNode | number {
     const error = this.checkNewName(name);
     if (error !== 0) return -error;
     const kqueue = this.#subsystem.create(credentials);
     const node = new KqueueNode(this.context, this.ownershipFor(mode, credentials), kqueue);
+    this.#nodes.set(kqueue, node);
     this.add(name, node);
     noteCreate(this);
     return node;

@@ -9,6 +9,7 @@ import type { Kernel } from '../kern/kernel.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { Directory } from './directory.ts';
 import type { OpenFile } from './open-file.ts';
+import { Slicer } from './work.ts';
 
 /** File types, as in st_mode. */
 export const S_IFMT = 0o170000;
@@ -42,12 +43,15 @@ export interface AttributeChange {
 /** Makes inode numbers and knows the time: what every node of one tree shares. */
 export class NodeContext {
   readonly kernel: Kernel;
+  /** Does what takes long. */
+  readonly slicer: Slicer;
   #lastInode = 0;
   /** Nodes that have a name. */
   liveInodes = 0;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
+    this.slicer = new Slicer(kernel);
   }
 
   /** A number for a new node; none is given twice. */

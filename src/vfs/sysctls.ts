@@ -1,10 +1,11 @@
-import { EINVAL } from '../kern/errno.ts';
+import { EINVAL, ENOENT } from '../kern/errno.ts';
 import type { Operation } from '../kern/operation.ts';
 import { isTunable, parseInteger, type SysctlRegistry, type SysctlVariable } from '../kern/sysctl.ts';
 import { Directory } from './directory.ts';
 import type { NodeContext } from './node.ts';
 import type { OpenFile } from './open-file.ts';
-import { TextFile } from './text-file.ts';
+import type { Table } from './table.ts';
+import { bytesOfText, TextFile } from './text-file.ts';
 
 const DIRECTORY_PERMISSIONS = 0o755;
 const READ_ONLY_PERMISSIONS = 0o444;
@@ -22,8 +23,8 @@ class SysctlFile extends TextFile {
     this.#variable = variable;
   }
 
-  protected override *read(): Operation<string> {
-    return `${this.#variable.get()}\n`;
+  protected override *read(): Operation<Uint8Array> {
+    return bytesOfText(`${this.#variable.get()}\n`);
   }
 
   protected override *write(text: string, file: OpenFile): Operation<number> {
@@ -33,10 +34,17 @@ class SysctlFile extends TextFile {
   }
 }
 
+/** A name that nobody has registered cannot be made: whoever writes to it has mistyped it. */
+class SysctlDirectory extends Directory {
+  override makeFile(): number {
+    return -ENOENT;
+  }
+}
+
 /** sysctl/: a directory for each part of a name before the last. */
 export function sysctlTree(context: NodeContext, registry: SysctlRegistry): Directory {
   const ownership = { mode: DIRECTORY_PERMISSIONS, uid: 0, gid: 0 };
-  const root = new Directory(context, ownership);
+  const root: Directory = new SysctlDirectory(context, ownership);
   for (const variable of registry.all()) {
     const parts = variable.name.split('.');
     const last = parts.pop()!;
@@ -44,7 +52,7 @@ export function sysctlTree(context: NodeContext, registry: SysctlRegistry): Dire
     for (const part of parts) {
       let next = directory.entries.get(part);
       if (!(next instanceof Directory)) {
-        next = new Directory(context, ownership);
+        next = new SysctlDirectory(context, ownership);
         directory.add(part, next);
       }
       directory = next as Directory;
@@ -52,4 +60,24 @@ export function sysctlTree(context: NodeContext, registry: SysctlRegistry): Dire
     directory.add(last, new SysctlFile(context, registry, variable));
   }
   return root;
+}
+
+function writer(variable: SysctlVariable): string {
+  if (!isTunable(variable)) return 'no';
+  return variable.loader === true ? 'mount' : 'root';
+}
+
+/** info/sysctls: every tunable and counter, with its range and who may write it: root, only an option of the mount, or nobody. */
+export function sysctlsTable(registry: SysctlRegistry): Table {
+  return {
+    name: 'sysctls',
+    columns: ['name', 'value', 'type', 'min', 'max', 'writable', 'description'],
+    endsInText: true,
+    *rows() {
+      for (const variable of registry.all()) {
+        const { name, type = 'count', minimum = '', maximum = '', description } = variable;
+        yield [name, variable.get(), type, minimum, maximum, writer(variable), description];
+      }
+    },
+  };
 }

@@ -1,6 +1,5 @@
 import type { Operation } from '../kern/operation.ts';
-import type { NodeContext } from './node.ts';
-import { TextFile } from './text-file.ts';
+import type { Work } from './work.ts';
 
 export type Cell = string | number;
 
@@ -9,8 +8,14 @@ export interface Table {
   readonly name: string;
   /** Column names, stable: scripts go by them. */
   readonly columns: readonly string[];
+  /** Whether the last column is text for people, whose blanks stay. */
+  readonly endsInText?: boolean;
   /** Finds out, before `rows`, what takes time. */
   prepare?(): Operation<void>;
+  /**
+   * Each row shows its object as it is when the row is made. Objects may come and go between two rows: one that has gone has no
+   * row, and no row has parts of several moments.
+   */
   rows(): Iterable<readonly Cell[]>;
 }
 
@@ -39,65 +44,59 @@ function isUtf8(bytes: string): boolean {
 /** JSON is UTF-8: names that are not are shown with their bytes as \u00xx. */
 function escapeJsonString(text: string): string {
   const json = JSON.stringify(text);
-  if (isUtf8(text)) return json;
+  // eslint-disable-next-line no-control-regex -- nearly every name is ASCII
+  if (/^[\x00-\x7f]*$/.test(text) || isUtf8(text)) return json;
   return json.replace(/[\x80-\xff]/g, (byte) => '\\u' + byte.charCodeAt(0).toString(16).padStart(4, '0'));
 }
 
+/** As `escapeCell`, for a column that is text to the end of the line. */
+function escapeText(cell: Cell): string {
+  return typeof cell === 'string' ? escapeCell(cell).replaceAll('\\040', ' ') : escapeCell(cell);
+}
+
 /** A header line and a line for each row; columns are padded to line up, numbers to the right. */
-export function formatTable(table: Table): string {
-  const lines = [[...table.columns]];
-  const isNumber = table.columns.map(() => false);
+export function* formatTable(table: Table): Work<readonly string[]> {
+  const { columns } = table;
+  const last = columns.length - 1;
+  const isNumber = columns.map(() => false);
+  const widths = columns.map((name) => name.length);
+  const lines = [[...columns]];
   for (const row of table.rows()) {
-    row.forEach((cell, column) => {
+    const line = row.map((cell, column) => {
       if (typeof cell === 'number') isNumber[column] = true;
+      const text = column === last && table.endsInText === true ? escapeText(cell) : escapeCell(cell);
+      if (text.length > widths[column]!) widths[column] = text.length;
+      return text;
     });
-    lines.push(row.map(escapeCell));
+    lines.push(line);
+    yield;
   }
-  const widths = table.columns.map((_, column) =>
-    lines.reduce((width, line) => Math.max(width, line[column]!.length), 0),
-  );
-  const last = table.columns.length - 1;
-  let text = '';
+  const texts: string[] = [];
   for (const line of lines) {
-    text += line
-      .map((cell, column) => {
-        if (isNumber[column] === true) return cell.padStart(widths[column]!);
-        return column === last ? cell : cell.padEnd(widths[column]!);
-      })
-      .join(' ');
-    text += '\n';
+    const cells = line.map((cell, column) => {
+      if (isNumber[column] === true) return cell.padStart(widths[column]!);
+      return column === last ? cell : cell.padEnd(widths[column]!);
+    });
+    texts.push(cells.join(' ') + '\n');
+    yield;
   }
-  return text;
+  return texts;
 }
 
 /** An array of objects, one a line. */
-export function formatTableJson(table: Table): string {
-  const rows: string[] = [];
+export function* formatTableJson(table: Table): Work<readonly string[]> {
+  const names = table.columns.map((name) => JSON.stringify(name));
+  const lines: string[] = [];
+  let before = '[\n';
   for (const row of table.rows()) {
     const fields = row.map((cell, column) => {
       const value = typeof cell === 'number' ? JSON.stringify(cell) : escapeJsonString(cell);
-      return `${JSON.stringify(table.columns[column])}:${value}`;
+      return `${names[column]!}:${value}`;
     });
-    rows.push(`{${fields.join(',')}}`);
+    lines.push(`${before}{${fields.join(',')}}`);
+    before = ',\n';
+    yield;
   }
-  return rows.length === 0 ? '[]\n' : `[\n${rows.join(',\n')}\n]\n`;
-}
-
-const TABLE_PERMISSIONS = 0o444;
-
-/** info/NAME or info/NAME.json. */
-export class TableFile extends TextFile {
-  readonly #table: Table;
-  readonly #format: (table: Table) => string;
-
-  constructor(context: NodeContext, table: Table, format: (table: Table) => string) {
-    super(context, TABLE_PERMISSIONS);
-    this.#table = table;
-    this.#format = format;
-  }
-
-  protected override *read(): Operation<string> {
-    if (this.#table.prepare !== undefined) yield* this.#table.prepare();
-    return this.#format(this.#table);
-  }
+  lines.push(lines.length === 0 ? '[]\n' : '\n]\n');
+  return lines;
 }

@@ -7,6 +7,7 @@ const columns: Record<string, string> = {
     'path ino cnt in out size direct readers writers blocked-readers blocked-writers state bytes-in bytes-out',
   handles: 'handle path mode nonblock uid pid msgs-in msgs-out',
   waits: 'pid call object wait since',
+  sysctls: 'name value type min max writable description',
 };
 
 describeMount('info/ and sysctl/', () => {
@@ -25,7 +26,7 @@ describeMount('info/ and sysctl/', () => {
 
   test('every table has a JSON file beside it, and both have the same columns', async () => {
     expect(await mount.output('ls -I content info')).toBe(
-      ['handles', 'knotes', 'kqueues', 'pipes', 'shm', 'transport', 'version', 'waits']
+      ['handles', 'knotes', 'kqueues', 'pipes', 'shm', 'sysctls', 'transport', 'version', 'waits']
         .map((name) => `${name}\n${name}.json\n`)
         .join(''),
     );
@@ -185,6 +186,67 @@ describeMount('info/ and sysctl/', () => {
     await mount.output(`chown 65534 ${file}`);
     expect(await failure(`echo 0 > ${file}`, nobody)).toContain('Operation not permitted');
     expect(await mount.output(`cat ${file}; chown 0 ${file}`)).toBe('1\n');
+  });
+
+  test('a name that is no sysctl does not exist, and cannot be made', async () => {
+    for (const script of [
+      'cat sysctl/kern/ipc/none',
+      'echo 1 > sysctl/kern/ipc/none',
+      'echo 1 > sysctl/none',
+    ]) {
+      expect(await failure(script)).toContain('No such file or directory');
+    }
+    expect(await failure('mkdir sysctl/kern/none; rmdir sysctl/kern')).toContain('Operation not permitted');
+    expect(await failure('rm -f sysctl/kern/kq_checkloop')).toContain('Operation not permitted');
+  });
+
+  test('info/sysctls has every file of sysctl/ with its range, and the range is what the file takes', async () => {
+    const rows = await mount.table('sysctls');
+    const files = (await mount.output('cd sysctl; find . -type f -printf "%P\\n" | sort'))
+      .trimEnd()
+      .split('\n');
+    expect(rows.map((row) => String(row['name']).replaceAll('.', '/')).sort()).toEqual(files);
+    for (const { name, value, type, min, max, writable, description } of rows) {
+      const file = `sysctl/${String(name).replaceAll('.', '/')}`;
+      expect(value).toBe(await mount.sysctl(String(name)));
+      expect(['bytes', 'pages', 'count', 'switch']).toContain(type);
+      expect(description).not.toBe('');
+      if (writable === 'no') {
+        expect([min, max]).toEqual(['', '']);
+        expect(await failure(`echo ${value!} > ${file}`)).toContain('Operation not permitted');
+        continue;
+      }
+      expect(Number(min)).toBeLessThanOrEqual(Number(value));
+      expect(Number(max)).toBeGreaterThanOrEqual(Number(value));
+      if (writable === 'mount') {
+        expect(await failure(`echo ${value!} > ${file}`)).toContain('Operation not permitted');
+        continue;
+      }
+      expect(writable).toBe('root');
+      for (const beyond of [BigInt(min!) - 1n, BigInt(max!) + 1n]) {
+        expect(await failure(`echo ${beyond} > ${file}`)).toContain('Invalid argument');
+      }
+      expect(await failure(`echo ${value!} > ${file}`, nobody)).toContain('Permission denied');
+      await mount.output(`echo ${value!} > ${file}`);
+    }
+    const line = await mount.output('grep -w pipe_mindirect info/sysctls');
+    expect(line).toMatch(
+      / 8192 +bytes +4097 +9007199254740991 +root +bytes from which on a blocking write goes /,
+    );
+  });
+
+  test('a range follows the tunable that it depends on', async () => {
+    const small = await TestMount.start(['--pipe-buf', '512']);
+    try {
+      const range = async (): Promise<unknown[]> =>
+        (await small.table('sysctls'))
+          .filter(({ name }) => name === 'kern.ipc.pipe_mindirect')
+          .map(({ min }) => min);
+      expect(await range()).toEqual([513]);
+      await small.setSysctl('kern.ipc.pipe_mindirect', 513);
+    } finally {
+      await small.stop();
+    }
   });
 
   test('a sysctl takes effect', async () => {

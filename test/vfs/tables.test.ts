@@ -3,7 +3,9 @@ import { Kernel } from '../../src/kern/kernel.ts';
 import { Directory } from '../../src/vfs/directory.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
 import { handlesTable, pipesTable } from '../../src/vfs/info.ts';
-import { formatTable, formatTableJson, type Table } from '../../src/vfs/table.ts';
+import * as tables from '../../src/vfs/table.ts';
+import type { Table } from '../../src/vfs/table.ts';
+import { atOnce } from '../../src/vfs/work.ts';
 import { FakeHost, user } from '../support/engine.ts';
 
 let fileSystem: FileSystem;
@@ -18,6 +20,9 @@ beforeEach(() => {
 function tableOf(rows: Table['rows'], columns = ['name', 'count', 'last']): Table {
   return { name: 'test', columns, rows };
 }
+
+const formatTable = (table: Table): string => atOnce(tables.formatTable(table)).join('');
+const formatTableJson = (table: Table): string => atOnce(tables.formatTableJson(table)).join('');
 
 test('columns line up, numbers to the right, and the last has no blanks behind it', () => {
   const table = tableOf(() => [

@@ -1,0 +1,33 @@
+import type { Operation } from '../kern/operation.ts';
+import type { NodeContext } from './node.ts';
+import { TextFile } from './text-file.ts';
+import { bytesOfTexts, type Work } from './work.ts';
+
+const PERMISSIONS = 0o444;
+
+/** What a file of info/ is made from. */
+export interface MadeText {
+  /** Finds out, before `lines`, what takes time. */
+  prepare?(): Operation<void>;
+  /** The text in parts, one character a byte. */
+  lines(): Work<readonly string[]>;
+}
+
+/** A file of info/: its text is made by the open that reads it, a slice at a time, however many objects there are. */
+export class MadeFile extends TextFile {
+  readonly #text: MadeText;
+
+  constructor(context: NodeContext, text: MadeText) {
+    super(context, PERMISSIONS);
+    this.#text = text;
+  }
+
+  protected override *read(): Operation<Uint8Array> {
+    if (this.#text.prepare !== undefined) yield* this.#text.prepare();
+    return yield* this.context.slicer.run(this.#make());
+  }
+
+  *#make(): Work<Uint8Array> {
+    return yield* bytesOfTexts(yield* this.#text.lines());
+  }
+}
