@@ -7,8 +7,14 @@ export interface SignalOwner {
   readonly credentials: Credentials;
 }
 
+/** What `Host.identityOf` says of a descriptor that is not open or leads elsewhere, and where it cannot tell. */
+export const NO_IDENTITY = 0;
+export const UNKNOWN_IDENTITY = -1;
+
 /** What a descriptor of some process leads to: a file of this mount. */
 export interface DescriptorTarget {
+  /** As Host.identityOf says it; UNKNOWN_IDENTITY when only the inode tells. */
+  readonly identity: number;
   readonly inode: number;
   readonly isReadable: boolean;
   readonly isWritable: boolean;
@@ -32,6 +38,12 @@ export interface Host {
   processOf(threadId: number): number;
   /** The file of this mount behind a process's descriptor; null when it is none, or cannot be looked at. */
   describeDescriptor(pid: number, descriptor: number): DescriptorTarget | null;
+  /**
+   * The number under which the machine knows the file of this mount behind a process's descriptor: above 0, and the same as
+   * OpenFile.identity has. NO_IDENTITY when the descriptor is not open or leads out of this mount, UNKNOWN_IDENTITY when it cannot
+   * be looked at. Must not wait for the mount.
+   */
+  identityOf(pid: number, descriptor: number): number;
   /** The supplementary groups of a thread; none when it has gone. */
   supplementaryGroups(threadId: number): readonly number[];
   /** One line for the administrator, as the kernel's console would show. */

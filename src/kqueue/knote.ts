@@ -41,6 +41,8 @@ export class Knote implements ListedKnote, FileKnote {
   savedFflags: number;
   savedData: number | bigint;
   udata: Udata;
+  /** The process whose descriptor the ident is; 0 when it is none. */
+  holderPid = 0;
   status = 0;
   filterOps: QueueFilterOps | null = null;
   hook: unknown = null;
@@ -87,6 +89,13 @@ export class Knote implements ListedKnote, FileKnote {
 
   get isDeleted(): boolean {
     return (this.status & KnoteStatus.Deleted) !== 0;
+  }
+
+  /** Whether the descriptor that the knote was registered under has been closed, although the file is open elsewhere (K55). */
+  get isOrphan(): boolean {
+    if (this.holderPid === 0) return false;
+    const { resolver } = this.kqueue.subsystem.environment;
+    return !resolver.isOpen(this.holderPid, this.ident as number, this.file);
   }
 
   /** The filter said that the condition holds (KNOTE_ACTIVATE; K43, K53). */

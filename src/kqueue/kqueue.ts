@@ -186,20 +186,35 @@ export class Kqueue {
 
   /**
    * The first pending knote that would be delivered now. Those before it that are disabled or no longer true leave the queue, as a
-   * scan has them leave (K59 to K61).
+   * scan has them leave (K59 to K61), and those whose descriptors are closed go (K55).
    */
   firstDeliverable(): Knote | null {
     for (let knote = this.#first; knote !== null; knote = this.#first) {
       if (knote.isDisabled) {
         this.dequeue(knote);
       } else if ((knote.flags & EV_ONESHOT) !== 0 || knote.filterOps!.event(knote, 0)) {
-        return knote;
+        if (!knote.isOrphan) return knote;
+        this.drop(knote);
       } else {
         this.dequeue(knote);
         knote.status &= ~KnoteStatus.Active;
       }
     }
     return null;
+  }
+
+  /** Removes pending knotes whose descriptors are closed: for whoever shows their number. */
+  dropPendingOrphans(): void {
+    for (let knote = this.#first; knote !== null;) {
+      const next: Knote | null = knote.nextPending;
+      if (knote.isOrphan) this.drop(knote);
+      knote = next;
+    }
+  }
+
+  /** Removes all knotes whose descriptors are closed: for whoever lists them. */
+  dropOrphans(): void {
+    for (const knote of [...this.knotes()]) if (knote.isOrphan) this.drop(knote);
   }
 
   /** Removes every knote without an event (kqueue_terminate; K8). */

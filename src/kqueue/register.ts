@@ -39,6 +39,8 @@ export interface Registrar {
 interface Target {
   readonly knote: Knote | null;
   readonly file: File | null;
+  /** The process whose descriptor the ident is; 0 when it is none. */
+  readonly holderPid: number;
   /** A knote that was made when the path named another object: it goes when the new one has been made. */
   readonly stale: Knote | null;
 }
@@ -56,6 +58,7 @@ export function register(kqueue: Kqueue, change: Change, registrar: Registrar): 
   if (knote === null) {
     if ((flags & EV_ADD) === 0) return -ENOENT;
     knote = new Knote(kqueue, change, target.file);
+    knote.holderPid = target.holderPid;
     change.fflags = 0;
     kqueue.insert(knote);
     const error = attach(knote, registrar);
@@ -70,6 +73,7 @@ export function register(kqueue: Kqueue, change: Change, registrar: Registrar): 
   } else {
     const error = modify(knote, change);
     if (error !== 0) return error;
+    if ((flags & EV_ADD) !== 0) knote.holderPid = target.holderPid;
   }
   knote.evaluate();
   if ((flags & EV_DISABLE) !== 0) knote.status |= KnoteStatus.Disabled;
@@ -97,27 +101,33 @@ export function trackChild(parent: Knote, child: number): number {
 
 function findOther(kqueue: Kqueue, change: Change): Target | number {
   if (typeof change.ident === 'string') return -EINVAL;
-  return { knote: kqueue.find(change.filter, change.ident, null), file: null, stale: null };
+  return { knote: kqueue.find(change.filter, change.ident, null), file: null, holderPid: 0, stale: null };
 }
 
 /** The ident is resolved before the knote is looked for: a descriptor that is not open is EBADF, whatever is asked (K38). */
-function findFile(kqueue: Kqueue, change: Change, { credentials }: Registrar): Target | number {
+function findFile(kqueue: Kqueue, change: Change, { credentials, openerPid }: Registrar): Target | number {
   const { filter, ident } = change;
-  const { resolver } = kqueue.subsystem.environment;
+  const { environment } = kqueue.subsystem;
+  const { resolver } = environment;
   if (typeof ident !== 'string') {
     if (typeof ident === 'bigint' || ident > MAX_DESCRIPTOR) return -EBADF;
     const file = resolver.resolve(kqueue, ident, filter, credentials, null);
-    return typeof file === 'number' ? file : { knote: kqueue.find(filter, ident, file), file, stale: null };
+    if (typeof file === 'number') return file;
+    // A child that writes a change for the process that opened the kqueue, as a command of a shell does, may end before it matters.
+    const holderPid = resolver.isOpen(openerPid, ident, file)
+      ? openerPid
+      : environment.processOf(credentials.pid);
+    return { knote: kqueue.find(filter, ident, file), file, holderPid, stale: null };
   }
   const knote = kqueue.find(filter, ident, null);
   const file = resolver.resolve(kqueue, ident, filter, credentials, knote?.openFile ?? null);
   const adds = (change.flags & EV_ADD) !== 0;
   if (typeof file === 'number') {
     // A knote whose path is gone can still be changed and deleted by it.
-    return knote !== null && !adds ? { knote, file: null, stale: null } : file;
+    return knote !== null && !adds ? { knote, file: null, holderPid: 0, stale: null } : file;
   }
-  if (knote === null || knote.openFile === file || !adds) return { knote, file, stale: null };
-  return { knote: null, file, stale: knote };
+  if (knote === null || knote.openFile === file || !adds) return { knote, file, holderPid: 0, stale: null };
+  return { knote: null, file, holderPid: 0, stale: knote };
 }
 
 /** Has the filter take the knote (filter_attach; K42, K112, K118). */

@@ -19,4 +19,7 @@ export interface IdentResolver {
     credentials: Credentials,
     current: File | null,
   ): File | number;
+
+  /** Whether this descriptor of a process leads to `file`; true where that cannot be found out. */
+  isOpen(pid: number, descriptor: number, file: File): boolean;
 }

@@ -18,6 +18,7 @@ export function kqueuesTable(subsystem: KqueueSubsystem, directory: KqueuesDirec
     columns: ['id', 'name', 'pid', 'knotes', 'pending', 'blocked-readers'],
     *rows() {
       for (const kqueue of subsystem.kqueues) {
+        kqueue.dropOrphans();
         let sleepers = 0;
         for (let thread = kqueue.channel.firstSleeper; thread !== null; thread = thread.nextSleeper)
           sleepers++;
@@ -41,6 +42,7 @@ export function knotesTable(subsystem: KqueueSubsystem): Table {
     columns: ['kqueue', 'filter', 'ident', 'flags', 'fflags', 'data', 'status', 'udata'],
     *rows() {
       for (const kqueue of subsystem.kqueues) {
+        kqueue.dropOrphans();
         for (const knote of kqueue.knotes()) {
           yield [
             kqueue.id,

@@ -59,6 +59,10 @@ export class KqueueNode extends Node {
     kqueue.hold();
   }
 
+  override refresh(): void {
+    this.kqueue.dropPendingOrphans();
+  }
+
   override get sizeBytes(): number {
     return this.kqueue.isTerminated ? 0 : this.kqueue.count;
   }

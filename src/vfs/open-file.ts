@@ -1,11 +1,11 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EBADF, ENFILE, ENOTTY, EOPNOTSUPP } from '../kern/errno.ts';
+import { EBADF, ENFILE, ENOTTY } from '../kern/errno.ts';
 import { File, type FileOps, knotesOfClosedFile } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, Poller } from '../kern/poll.ts';
 import type { Node } from './node.ts';
 
-/** Operations of a file that has none: each says so. Others are made by spreading this one. */
+/** Operations of a file that has none: each says so, and events are those of its node. Others are made by spreading this one. */
 export const noFileOps: FileOps = {
   *read() {
     return -EBADF;
@@ -16,7 +16,7 @@ export const noFileOps: FileOps = {
   ioctl: () => -ENOTTY,
   // What a regular file says.
   poll: (_file, events) => events & (POLLIN | POLLRDNORM | POLLOUT),
-  kqfilter: () => -EOPNOTSUPP,
+  kqfilter: (file, knote) => (file as OpenFile).node.kqfilter(knote),
   *close() {
     return 0;
   },
@@ -32,6 +32,10 @@ export class OpenFile extends File {
   memoryDescriptor = -1;
   /** Whoever polls this file through the transport; made at its first poll. */
   poller: Poller | null = null;
+  /** The number under which the host knows what this file was opened through; 0 until it is known. See OpenFileTable.identify. */
+  identity = 0;
+  newerOfIdentity: OpenFile | null = null;
+  olderOfIdentity: OpenFile | null = null;
 
   constructor(node: Node, handle: number, flags: number, credentials: Credentials) {
     super(flags, noFileOps, credentials);
@@ -43,6 +47,8 @@ export class OpenFile extends File {
 /** The open files of a mount, by handle. */
 export class OpenFileTable {
   readonly #files = new Map<number, OpenFile>();
+  /** The newest open file of each identity. */
+  readonly #newest = new Map<number, OpenFile>();
   #lastHandle = 0;
   /** Opens beyond this many fail with ENFILE. */
   readonly limit: number;
@@ -68,7 +74,30 @@ export class OpenFileTable {
   }
 
   drop(file: OpenFile): void {
-    this.#files.delete(file.handle);
+    if (!this.#files.delete(file.handle) || file.identity === 0) return;
+    const { newerOfIdentity: newer, olderOfIdentity: older } = file;
+    if (older !== null) older.newerOfIdentity = newer;
+    if (newer !== null) newer.olderOfIdentity = older;
+    else if (older !== null) this.#newest.set(file.identity, older);
+    else this.#newest.delete(file.identity);
+  }
+
+  /**
+   * Says what the host knows the file by. Each lookup of a pipe or a kqueue gives another identity, so that only opens through
+   * /proc/PID/fd share one; every open of another node has the node's.
+   */
+  identify(file: OpenFile, identity: number): void {
+    file.identity = identity;
+    const older = this.#newest.get(identity) ?? null;
+    file.olderOfIdentity = older;
+    if (older !== null) older.newerOfIdentity = file;
+    this.#newest.set(identity, file);
+  }
+
+  /** The open files of an identity, newest first. */
+  *withIdentity(identity: number): Iterable<OpenFile> {
+    for (let file = this.#newest.get(identity) ?? null; file !== null; file = file.olderOfIdentity)
+      yield file;
   }
 
   all(): Iterable<OpenFile> {

@@ -249,7 +249,6 @@ function nodeOf(file: OpenFile): SegmentNode {
 
 const segmentOps: FileOps = {
   ...noFileOps,
-  kqfilter: (file, knote) => nodeOf(file as OpenFile).kqfilter(knote),
   *read(file, uio) {
     return nodeOf(file as OpenFile).read(uio);
   },

@@ -67,7 +67,6 @@ export abstract class TextFile extends Node {
 
 const textFileOps: FileOps = {
   ...noFileOps,
-  kqfilter: (file, knote) => (file as OpenFile).node.kqfilter(knote),
   *read(file, uio) {
     const text = file.data as Uint8Array;
     const length = Math.min(uio.residual, Math.max(0, text.length - uio.offset));

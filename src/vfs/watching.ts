@@ -1,6 +1,7 @@
 import type { Credentials } from '../kern/credentials.ts';
 import { EACCES, EBADF, ELOOP, ENOTDIR } from '../kern/errno.ts';
 import { type File, FREAD, FWRITE } from '../kern/file.ts';
+import { UNKNOWN_IDENTITY } from '../kern/host.ts';
 import { EVFILT_WRITE } from '../kern/klist.ts';
 import type { Kqueue } from '../kqueue/kqueue.ts';
 import type { IdentResolver } from '../kqueue/resolver.ts';
@@ -63,15 +64,23 @@ export class TreeResolver implements IdentResolver {
     const pid = host.processOf(credentials.pid);
     const found = host.describeDescriptor(pid, descriptor);
     if (found === null) return -EBADF;
-    let best: OpenFile | null = null;
-    for (const file of this.#openFiles.all()) {
-      if (file.node.inode !== found.inode) continue;
+    const candidates =
+      found.identity === UNKNOWN_IDENTITY
+        ? [...this.#openFiles.all()].reverse().filter((file) => file.node.inode === found.inode)
+        : this.#openFiles.withIdentity(found.identity);
+    let latest: OpenFile | null = null;
+    for (const file of candidates) {
       if (file.readable !== found.isReadable || file.writable !== found.isWritable) continue;
+      latest ??= file;
       // Of several that look alike, the process's own, and of those the latest.
-      const isOwn = host.processOf(file.credentials.pid) === pid;
-      if (best === null || isOwn || host.processOf(best.credentials.pid) !== pid) best = file;
+      if (host.processOf(file.credentials.pid) === pid) return file;
     }
-    return best ?? -EBADF;
+    return latest ?? -EBADF;
+  }
+
+  isOpen(pid: number, descriptor: number, file: File): boolean {
+    const identity = this.#root.context.kernel.host.identityOf(pid, descriptor);
+    return identity === UNKNOWN_IDENTITY || identity === (file as OpenFile).identity;
   }
 
   #walk(from: Directory, path: string, caller: Credentials, links: number): Node | number {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { EMFILE, ENFILE, ENOTTY, EOPNOTSUPP, EPERM } from '../../src/kern/errno.ts';
+import { EBADF, EMFILE, ENFILE, ENOTTY, EOPNOTSUPP, EPERM } from '../../src/kern/errno.ts';
 import { File, Ioctl } from '../../src/kern/file.ts';
 import {
   EV_EOF,
@@ -188,8 +188,9 @@ test('K8 knotes of one ident in several processes all go with their kqueue', () 
     const [near] = world.pair();
     return { pid, near, credentials: { ...user, pid } };
   });
-  for (const { credentials, near, pid } of files) {
-    world.resolve = () => near;
+  world.resolve = (_kqueue, _ident, _filter, { pid }) =>
+    files.find((file) => file.pid === pid)?.near ?? -EBADF;
+  for (const { credentials, pid } of files) {
     world.startKevent(kq, { changes: [change(EVFILT_WRITE, 7, EV_ADD, { udata: pid })], credentials });
   }
   const queue = kqueueOf(kq);

@@ -397,6 +397,50 @@ describe('closing', () => {
     expect(world.idents(kq)).toEqual([]);
   });
 
+  test('K55 closing the descriptor ends its knotes although a duplicate keeps the file open', () => {
+    const { world, kq, near, far, fd } = ready();
+    const duplicate = world.descriptor(near);
+    world.must(kq, change(EVFILT_READ, fd), change(EVFILT_WRITE, fd), change(EVFILT_READ, duplicate));
+    world.closeDescriptor(fd);
+    kqueueOf(kq).dropPendingOrphans();
+    expect(kqueueOf(kq).stat.sizeBytes).toBe(1);
+    expect(world.collect(kq)).toMatchObject([{ ident: duplicate, data: 3 }]);
+    expect(kqueueOf(kq).knoteCount).toBe(1);
+    expect(near.newestKnote).toMatchObject({ ident: duplicate });
+    world.write(far, 'x');
+    expect(world.idents(kq)).toEqual([duplicate]);
+    kqueueOf(kq).checkInvariants();
+  });
+
+  test('K55 of knotes that nothing has happened to, a list of them shows those of open descriptors', () => {
+    const { world, kq, near, fd } = setUp();
+    const duplicate = world.descriptor(near);
+    world.must(kq, change(EVFILT_READ, fd), change(EVFILT_READ, duplicate), change(EVFILT_USER, 1));
+    world.closeDescriptor(fd);
+    kqueueOf(kq).dropOrphans();
+    expect([...kqueueOf(kq).knotes()].map(({ ident }) => ident)).toEqual([duplicate, 1]);
+  });
+
+  test('K55 K125 a descriptor is that of the process that opened the queue, if both have the same file there', () => {
+    const { world, kq, near, fd } = ready();
+    const child = { ...user, pid: 501 };
+    let isChildOpen = true;
+    world.resolve = () => near;
+    world.isOpen = (pid) => pid === user.pid || isChildOpen;
+    const add = () =>
+      world.startKevent(kq, { changes: [change(EVFILT_READ, fd)], eventCount: 0, credentials: child });
+    expect(add().result).toBe(0);
+    isChildOpen = false;
+    expect(world.idents(kq)).toEqual([fd]);
+    world.must(kq, change(EVFILT_READ, fd, EV_DELETE));
+    isChildOpen = true;
+    world.isOpen = (pid) => pid !== user.pid && isChildOpen;
+    expect(add().result).toBe(0);
+    expect(world.idents(kq)).toEqual([fd]);
+    isChildOpen = false;
+    expect(world.idents(kq)).toEqual([]);
+  });
+
   test('K55 a file without knotes closes like any other, and a deleted knote is off its file', () => {
     const { world, kq, near, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd), change(EVFILT_WRITE, fd));

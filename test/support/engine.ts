@@ -3,7 +3,7 @@ import type { Clock, Timespec } from '../../src/kern/clock.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
 import { EPERM, ESRCH } from '../../src/kern/errno.ts';
 import { File, FREAD, FWRITE, FNONBLOCK } from '../../src/kern/file.ts';
-import type { Host, SignalOwner } from '../../src/kern/host.ts';
+import { type Host, NO_IDENTITY, type SignalOwner } from '../../src/kern/host.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import { EV_ONESHOT, type FilterOps, type Klist, type Knote } from '../../src/kern/klist.ts';
 import type { Operation } from '../../src/kern/operation.ts';
@@ -61,6 +61,10 @@ export class FakeHost implements Host {
 
   describeDescriptor(): null {
     return null;
+  }
+
+  identityOf(): number {
+    return NO_IDENTITY;
   }
 
   supplementaryGroups(): readonly number[] {

@@ -155,9 +155,18 @@ export class KqueueWorld extends World implements IdentResolver {
     });
   }
 
-  resolve(_kqueue: Kqueue, ident: number | string, _filter: number, credentials: Credentials): File | number {
+  resolve(
+    _kqueue: Kqueue | null,
+    ident: number | string,
+    _filter: number,
+    credentials: Credentials,
+  ): File | number {
     if (typeof ident === 'string') return this.paths.get(ident) ?? -ENOENT;
     return this.#descriptors.get(credentials.pid)?.get(ident) ?? -EBADF;
+  }
+
+  isOpen(pid: number, descriptor: number, file: File): boolean {
+    return this.resolve(null, descriptor, 0, { ...user, pid }) === file;
   }
 
   /** Gives an open file a number in process 500 (or another). */

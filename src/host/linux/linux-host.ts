@@ -3,9 +3,16 @@ import { totalmem } from 'node:os';
 import type { Clock, Timespec } from '../../kern/clock.ts';
 import type { Credentials } from '../../kern/credentials.ts';
 import { EPERM, ESRCH } from '../../kern/errno.ts';
-import type { DescriptorTarget, Host, SignalOwner } from '../../kern/host.ts';
+import {
+  type DescriptorTarget,
+  type Host,
+  NO_IDENTITY,
+  type SignalOwner,
+  UNKNOWN_IDENTITY,
+} from '../../kern/host.ts';
+import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
 import { kill, SIGIO, SIGPIPE, tkill } from './libc.ts';
-import { descriptorInfo, maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
+import { maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
 
 const TICK_MS = 1;
 const NANOSECONDS_PER_MS = 1_000_000;
@@ -54,8 +61,8 @@ export function complain(text: string): void {
 export class LinuxHost implements Host {
   readonly clock: Clock = new SystemClock();
   readonly memoryBytes = totalmem();
-  /** The mount that this process serves, as /proc/PID/fdinfo names it; -1 when it serves none. */
-  mountId = -1;
+  /** The mount that this process serves; no file is on it as long as it serves none. */
+  mount: MountPlace = { id: -1, deviceMinor: -1 };
 
   signalOwner(id: number, credentials: Credentials): SignalOwner | number {
     if (id < 0) return this.#groupOwner(id, credentials);
@@ -85,8 +92,15 @@ export class LinuxHost implements Host {
   }
 
   describeDescriptor(pid: number, descriptor: number): DescriptorTarget | null {
+    const identity = this.identityOf(pid, descriptor);
+    if (identity === NO_IDENTITY) return null;
     const found = descriptorInfo(pid, descriptor);
-    return found?.mountId === this.mountId ? found : null;
+    if (found === null || (identity === UNKNOWN_IDENTITY && found.mountId !== this.mount.id)) return null;
+    return { identity, inode: found.inode, isReadable: found.isReadable, isWritable: found.isWritable };
+  }
+
+  identityOf(pid: number, descriptor: number): number {
+    return descriptorIdentity(pid, descriptor, this.mount);
   }
 
   supplementaryGroups(threadId: number): readonly number[] {

@@ -11,7 +11,8 @@ export interface ProcessStatus {
   readonly groups: readonly number[];
 }
 
-function readText(path: string): string | null {
+/** A file of /proc; null when it cannot be read. */
+export function readText(path: string): string | null {
   try {
     return readFileSync(path, 'latin1');
   } catch {
@@ -79,27 +80,6 @@ export function processGroupMembers(processGroup: number): number[] {
     .map(Number)
     .filter((pid) => processStat(pid)?.processGroup === processGroup);
 }
-
-/** What /proc/PID/fdinfo says of a descriptor; null when there is none, or we may not look. */
-export function descriptorInfo(
-  pid: number,
-  descriptor: number,
-): { mountId: number; inode: number; isReadable: boolean; isWritable: boolean } | null {
-  const text = readText(`/proc/${pid}/fdinfo/${descriptor}`);
-  if (text === null) return null;
-  const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(text)?.[1];
-  const flags = field('flags');
-  const access = parseInt(flags ?? '', 8) & O_ACCMODE;
-  return {
-    mountId: Number(field('mnt_id')),
-    inode: Number(field('ino')),
-    isReadable: access !== O_WRONLY,
-    isWritable: access !== 0,
-  };
-}
-
-const O_ACCMODE = 3;
-const O_WRONLY = 1;
 
 /** Whether a caller of user `uid` may signal the process, as kill(2) decides. */
 export function maySignal(uid: number, target: ProcessStatus): boolean {

@@ -28,12 +28,13 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
   const fuseDescriptor = mountFuse(options.directory, options.allowOther);
   const wakeDescriptor = libc.eventfd(0, libc.EFD_NONBLOCK | libc.EFD_CLOEXEC);
   const flags = new Int32Array(new SharedArrayBuffer(FLAG_COUNT * Int32Array.BYTES_PER_ELEMENT));
+  const place = mountAt(options.directory);
   const workerData: WorkerInput = {
     fuseDescriptor,
     wakeDescriptor,
     flags,
     shmBacking: options.shmBacking,
-    mountId: mountAt(options.directory)?.id ?? -1,
+    mount: { id: place?.id ?? -1, deviceMinor: place?.deviceMinor ?? -1 },
     identity: {
       uid: process.getuid!(),
       gid: process.getgid!(),

@@ -1,3 +1,4 @@
+import type { MountPlace } from '../../host/linux/descriptors.ts';
 import type { MountIdentity } from '../../vfs/file-system.ts';
 import type { Mappings } from '../common/mapper-query.ts';
 import type { WantedBacking } from './backings.ts';
@@ -11,8 +12,8 @@ export interface WorkerInput {
   /** Words shared by both threads; see Flag. */
   readonly flags: Int32Array<SharedArrayBuffer>;
   readonly shmBacking: WantedBacking;
-  /** Of the mount in this process's mount table. */
-  readonly mountId: number;
+  /** By this process's mount table. */
+  readonly mount: MountPlace;
   readonly identity: MountIdentity;
   readonly spinMs: number;
   /** Tunables to set before anything runs; checked by the command line already. */

@@ -20,7 +20,7 @@ createDebug.log = (...words: unknown[]) => {
 
 const input = workerData as WorkerInput;
 const host = new LinuxHost();
-host.mountId = input.mountId;
+host.mount = input.mount;
 const kernel = new Kernel(host);
 const memory = new MemfdMemory();
 const device = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);

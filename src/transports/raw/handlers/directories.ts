@@ -1,5 +1,5 @@
 import { EBADF, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
-import { FREAD } from '../../../kern/file.ts';
+import { FREAD, knotesOfClosedFile } from '../../../kern/file.ts';
 import { Directory, type DirectoryEntry } from '../../../vfs/directory.ts';
 import { OPEN_OUT_BYTES } from '../protocol/constants.ts';
 import type { Request } from '../protocol/request.ts';
@@ -11,6 +11,7 @@ export function opendir(session: Session, request: Request): number {
   if (!(node instanceof Directory)) return -ENOTDIR;
   const file = session.fileSystem.openFiles.add(node, FREAD, request.credentials);
   if (typeof file === 'number') return file;
+  session.fileSystem.openFiles.identify(file, request.nodeid);
   session.reply.openOut(0, file.handle, 0);
   return OPEN_OUT_BYTES;
 }
@@ -38,5 +39,6 @@ export function releasedir(session: Session, request: Request): number {
   const file = session.fileSystem.openFiles.get(request.u64(0));
   if (file === undefined) return -EBADF;
   session.fileSystem.openFiles.drop(file);
+  knotesOfClosedFile(file);
   return 0;
 }

@@ -45,6 +45,7 @@ export function open(session: Session, request: Request): number {
   if ((linuxFlags & LINUX_O_TRUNC) !== 0 && !session.backings.mayTruncate(node)) return -EBUSY;
   const file = session.fileSystem.openFiles.add(node, fileFlags(linuxFlags), request.credentials);
   if (typeof file === 'number') return file;
+  session.fileSystem.openFiles.identify(file, request.nodeid);
   const thread = session.thread(request);
   thread.node = node;
   thread.file = file;
@@ -63,7 +64,9 @@ export function create(session: Session, request: Request): number {
   const file = createAndOpen(fileSystem, directory, name, request.u32(4), linuxFlags, request.credentials);
   if (typeof file === 'number') return file;
   const { node } = file;
-  session.reply.entryOut(session.nodes.show(node), node, node.type);
+  const nodeid = session.nodes.show(node);
+  fileSystem.openFiles.identify(file, nodeid);
+  session.reply.entryOut(nodeid, node, node.type);
   session.answerOpenWith(ENTRY_OUT_BYTES, file);
   return ENTRY_OUT_BYTES + OPEN_OUT_BYTES;
 }

@@ -1,0 +1,76 @@
+import { NO_IDENTITY, UNKNOWN_IDENTITY } from '../../kern/host.ts';
+import { readText } from './processes.ts';
+import * as libc from './libc.ts';
+
+/** Where the files of a mount lie, as other processes show them. */
+export interface MountPlace {
+  /** The mount that was made, as /proc/self/mountinfo numbers it; others have numbers of their own (bind, namespaces). */
+  readonly id: number;
+  /** The minor number of its device, which all of them share. */
+  readonly deviceMinor: number;
+}
+
+const EPERM = 1;
+const EACCES = 13;
+const ENOSYS = 38;
+const EOPNOTSUPP = 95;
+
+/** FUSE's file handle: nodeid, high half first, and generation (FILEID_INO64_GEN). */
+const FUSE_HANDLE_BYTES = 12;
+const FUSE_HANDLE_TYPE = 0x81;
+const HALF = 2 ** 32;
+
+const O_ACCMODE = 3;
+const O_WRONLY = 1;
+const O_PATH = 0o10000000;
+
+const handle = new Uint32Array(2 + FUSE_HANDLE_BYTES / Uint32Array.BYTES_PER_ELEMENT);
+const mountId = new Int32Array(1);
+
+function isOnDevice(path: string, { deviceMinor }: MountPlace): boolean {
+  const device = libc.deviceOf(path);
+  return device?.[0] === 0 && device[1] === deviceMinor;
+}
+
+/**
+ * The nodeid of the file of `mount` behind a process's descriptor; NO_IDENTITY or UNKNOWN_IDENTITY without one. It is the name that
+ * the file system has for exporting files, which Linux makes from what it knows: no request is sent, so the serving thread may ask.
+ */
+export function descriptorIdentity(pid: number, descriptor: number, mount: MountPlace): number {
+  const path = `/proc/${pid}/fd/${descriptor}`;
+  handle[0] = FUSE_HANDLE_BYTES;
+  if (libc.nameToHandleAt(path, handle, mountId) === 0) {
+    if (mountId[0] !== mount.id && !isOnDevice(path, mount)) return NO_IDENTITY;
+    return handle[1] === FUSE_HANDLE_TYPE ? handle[2]! * HALF + handle[3]! : UNKNOWN_IDENTITY;
+  }
+  switch (libc.errno()) {
+    case EPERM:
+    case EACCES:
+    case ENOSYS:
+      return UNKNOWN_IDENTITY;
+    case EOPNOTSUPP:
+      return isOnDevice(path, mount) ? UNKNOWN_IDENTITY : NO_IDENTITY;
+    // Nothing there, or a file system whose handles are longer.
+    default:
+      return NO_IDENTITY;
+  }
+}
+
+/** What /proc/PID/fdinfo says of a descriptor; null when there is none for reading or writing, or we may not look. */
+export function descriptorInfo(
+  pid: number,
+  descriptor: number,
+): { mountId: number; inode: number; isReadable: boolean; isWritable: boolean } | null {
+  const text = readText(`/proc/${pid}/fdinfo/${descriptor}`);
+  if (text === null) return null;
+  const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(text)?.[1];
+  const flags = parseInt(field('flags') ?? '', 8);
+  if ((flags & O_PATH) !== 0) return null;
+  const access = flags & O_ACCMODE;
+  return {
+    mountId: Number(field('mnt_id')),
+    inode: Number(field('ino')),
+    isReadable: access !== O_WRONLY,
+    isWritable: access !== 0,
+  };
+}
