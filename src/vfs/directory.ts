@@ -1,12 +1,13 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EEXIST, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../kern/errno.ts';
+import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../kern/errno.ts';
 import { type Name, Node, type NodeContext, type Ownership, S_IFDIR, S_ISGID } from './node.ts';
 
 const NAME_MAX_BYTES = 255;
 
-/** Whether a name has a length that a name may have: 0 or a positive errno. The host's own limit is longer. */
-export function checkNameLength(name: Name): number {
-  return name.length > NAME_MAX_BYTES ? ENAMETOOLONG : 0;
+/** Whether a name could be one: 0 or a positive errno. The host's own limit of its length is longer. */
+export function checkName(name: Name): number {
+  if (name.length > NAME_MAX_BYTES) return ENAMETOOLONG;
+  return name === '' || name === '.' || name === '..' || name.includes('/') ? EINVAL : 0;
 }
 
 /** One line of a directory, as readdir shows it. */
@@ -39,7 +40,7 @@ export class Directory extends Node {
   }
 
   lookup(name: Name): Node | number {
-    return this.entries.get(name) ?? -(checkNameLength(name) || ENOENT);
+    return this.entries.get(name) ?? -(checkName(name) || ENOENT);
   }
 
   /** The names of this directory and what they lead to, as they are now. */
@@ -107,7 +108,7 @@ export class Directory extends Node {
 
   /** Whether a new name may be made: 0 or a positive errno. */
   protected checkNewName(name: Name): number {
-    const error = checkNameLength(name);
+    const error = checkName(name);
     if (error !== 0) return error;
     // A removed directory that is still some process's working directory takes no names.
     if (this.linkCount === 0) return ENOENT;

@@ -8,7 +8,7 @@ import { PAGE_SIZE_BYTES } from '../pipe/budget.ts';
 import { PipeSubsystem } from '../pipe/subsystem.ts';
 import { ShmSubsystem } from '../shm/subsystem.ts';
 import { contentDirectory } from './content.ts';
-import { checkNameLength, Directory } from './directory.ts';
+import { checkName, Directory } from './directory.ts';
 import { type BlockedCall, handlesTable, pipesTable, waitsTable } from './info.ts';
 import { type Name, type Node, NodeContext } from './node.ts';
 import { OpenFileTable } from './open-file.ts';
@@ -153,6 +153,7 @@ export class FileSystem {
     // Names of segments and of views are not entries of a directory.
     if (from === undefined) return node.linkCount === 0 ? -ENOENT : -EPERM;
     if (from.domain === null || from.domain !== directory.domain) return -EXDEV;
+    if (node instanceof Directory) return -EPERM;
     return directory.link(name, node);
   }
 
@@ -160,7 +161,7 @@ export class FileSystem {
   rename(from: Directory, oldName: Name, to: Directory, newName: Name, options: RenameOptions): number {
     const node = from.entries.get(oldName);
     if (node === undefined) return from.domain === null ? -EPERM : -ENOENT;
-    const crossing = checkMove(from, to) || checkNameLength(newName);
+    const crossing = checkMove(from, to) || checkName(newName);
     if (crossing !== 0) return -crossing;
     if (to.linkCount === 0) return -ENOENT;
     if (node instanceof Directory && isWithin(to, node)) return -EINVAL;

@@ -30,6 +30,10 @@ export class OpenFile extends File {
   isStream = false;
   /** A descriptor of memory that this file lets processes map; -1 for a file that cannot be mapped. */
   memoryDescriptor = -1;
+  /** Set by a transport that gives handles to its callers: the open has succeeded, and requests may name the handle. */
+  isOpen = false;
+  /** Calls on this file that sleep. */
+  sleepers = 0;
   /** Whoever polls this file through the transport; made at its first poll. */
   poller: Poller | null = null;
   /** The number under which the host knows what this file was opened through; 0 until it is known. See OpenFileTable.identify. */

@@ -34,14 +34,14 @@ export abstract class TextFile extends Node {
     super(context, { mode: permissions, uid: 0, gid: 0 });
   }
 
-  /** The text's bytes, for an open that reads. */
+  /** The text's bytes, for an open that reads, or executes. */
   protected abstract read(): Operation<Uint8Array>;
 
   /** Takes what a caller wrote in one write: 0 or a negative errno. Files that cannot be written do not have it. */
   protected write?(text: string, file: OpenFile): Operation<number>;
 
   override *open(file: OpenFile): Operation<number> {
-    file.data = file.readable ? yield* this.read() : null;
+    file.data = file.readable || !file.writable ? yield* this.read() : null;
     file.ops = textFileOps;
     return 0;
   }

@@ -3,8 +3,18 @@ import { GatherUio } from '../../src/transports/raw/gather-uio.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import type { Directory } from '../../src/vfs/directory.ts';
 import { bytesOf } from '../support/engine.ts';
-import { lookup, openPipe, readBody, walk, writeBody } from '../support/fuse-calls.ts';
-import { FuseClient, textOf } from '../support/fuse-client.ts';
+import {
+  createBody,
+  LINUX_O_RDWR,
+  lookup,
+  mknodBody,
+  openBody,
+  openPipe,
+  readBody,
+  walk,
+  writeBody,
+} from '../support/fuse-calls.ts';
+import { Body, FuseClient, nodeidOf, textOf } from '../support/fuse-client.ts';
 
 const EIO = -5;
 
@@ -65,4 +75,44 @@ test('a read gathered from many places arrives in order', () => {
   uio.copyTo(target, 0);
   expect([uio.count, uio.total]).toEqual([1, 80]);
   expect(String.fromCharCode(...target)).toBe('0.1.2.3.4.5.6.7.8.9.'.repeat(4));
+});
+
+test.each([
+  ['LOOKUP', Opcode.LOOKUP, new Body().name('a')],
+  ['MKNOD', Opcode.MKNOD, mknodBody('b', 0o100644)],
+  ['MKDIR', Opcode.MKDIR, new Body().u32(0o755).u32(0).name('b')],
+  ['SYMLINK', Opcode.SYMLINK, new Body().name('b').name('a')],
+  ['CREATE', Opcode.CREATE, createBody('b', LINUX_O_RDWR)],
+  ['OPENDIR', Opcode.OPENDIR, openBody(0)],
+])('what a %s gave goes again when the kernel does not want the answer', (_name, opcode, body) => {
+  const pipes = walk(client, 'pipes');
+  client.request(Opcode.MKNOD, pipes, mknodBody('a', 0o100644));
+  const { nodes } = client.session;
+  const before = nodes.size;
+  client.device.refuses = () => true;
+  client.send(opcode, pipes, body);
+  client.device.refuses = () => false;
+  expect([nodes.size, client.fileSystem.openFiles.size]).toEqual([before, 0]);
+  expect(client.fileSystem.pipes.budget.usedBytes).toBe(0);
+});
+
+test('a refused LINK leaves the name and no lookup of it', () => {
+  const pipes = walk(client, 'pipes');
+  const node = nodeidOf(client.request(Opcode.MKNOD, pipes, mknodBody('a', 0o100644)));
+  const before = client.session.nodes.size;
+  client.device.refuses = () => true;
+  client.send(Opcode.LINK, pipes, new Body().u64(node).name('b'));
+  client.device.refuses = () => false;
+  expect(client.session.nodes.size).toBe(before);
+  expect(lookup(client, pipes, 'b').error).toBe(0);
+});
+
+test('a handler that throws for a message that has no answer gives it none', () => {
+  client.session.nodes.forget = () => {
+    throw new Error('a broken table');
+  };
+  client.device.sent.length = 0;
+  client.send(Opcode.FORGET, 1, new Body().u64(1));
+  expect(client.device.sent).toEqual([]);
+  expect(client.host.logged.join()).toContain('a broken table');
 });

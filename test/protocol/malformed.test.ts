@@ -2,12 +2,25 @@ import { beforeEach, expect, test } from 'vitest';
 import { opcodeTable } from '../../src/transports/raw/handlers/table.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import { bytesOf } from '../support/engine.ts';
-import { openPipe, readBody, releaseBody, walk, writeBody } from '../support/fuse-calls.ts';
-import { Body, FuseClient } from '../support/fuse-client.ts';
+import {
+  LINUX_O_RDONLY,
+  lookup,
+  makePipe,
+  mknodBody,
+  openBody,
+  openHandle,
+  openPipe,
+  readBody,
+  releaseBody,
+  walk,
+  writeBody,
+} from '../support/fuse-calls.ts';
+import { Body, FuseClient, handleOf, initBody, nodeidOf } from '../support/fuse-client.ts';
 import { Random } from '../support/random.ts';
 
 const ENOENT = -2;
 const EBADF = -9;
+const EIO = -5;
 const EINVAL = -22;
 const ENOSYS = -38;
 const UNKNOWN_NODEID = 987_654;
@@ -22,14 +35,25 @@ test.each([0, 7, 34, 4096, 0xffff_ffff])('opcode %i is ENOSYS', (opcode) => {
   expect(client.error(opcode, 1)).toBe(ENOSYS);
 });
 
+test('every other request before INIT is EIO, and so is a second INIT', () => {
+  const early = new FuseClient({ agrees: false });
+  expect(early.error(Opcode.LOOKUP, 1, new Body().name('pipes'))).toBe(EIO);
+  early.send(Opcode.FORGET, 1, new Body().u64(1));
+  expect(early.device.sent.length).toBe(1);
+  expect(early.error(Opcode.INIT, 0, initBody(7, 45))).toBe(0);
+  expect(early.error(Opcode.INIT, 0, initBody(7, 40))).toBe(EIO);
+  expect(early.session.negotiated?.minor).toBe(45);
+  expect(lookup(early, 1, 'pipes').error).toBe(0);
+});
+
 const entries = opcodeTable.flatMap((entry, opcode) => (entry === undefined ? [] : [{ opcode, ...entry }]));
 
-test.each(entries.filter(({ minimumBytes, isAnswered }) => minimumBytes > 0 && isAnswered))(
-  'a $name that is a byte too short is EINVAL',
-  ({ opcode, minimumBytes }) => {
-    expect(client.error(opcode, 1, new Body().bytes(new Uint8Array(minimumBytes - 1)))).toBe(EINVAL);
-  },
-);
+const tooShort = entries.filter(({ minimumBytes, isAnswered }) => minimumBytes > 0 && isAnswered);
+
+test.each(tooShort)('a $name that is a byte too short is EINVAL', ({ opcode, minimumBytes }) => {
+  if (opcode === Opcode.INIT) client = new FuseClient({ agrees: false });
+  expect(client.error(opcode, 1, new Body().bytes(new Uint8Array(minimumBytes - 1)))).toBe(EINVAL);
+});
 
 test.each(entries.filter(({ isAnswered }) => !isAnswered))(
   'a $name that is too short has no answer, as ever',
@@ -90,6 +114,90 @@ test('a WRITE whose size is not that of its data is EINVAL and writes nothing', 
     expect(client.error(Opcode.WRITE, 0, new Body().bytes(body))).toBe(EINVAL);
   }
   expect(client.error(Opcode.READ, 0, readBody(reader, 10, 0o4000))).toBe(-11);
+});
+
+test('a file is read and written only as it was opened', () => {
+  const { reader, writer } = openPipe(client, 'a');
+  expect(client.error(Opcode.READ, 0, readBody(writer, 10))).toBe(EBADF);
+  expect(client.error(Opcode.WRITE, 0, writeBody(reader, bytesOf('x')))).toBe(EBADF);
+  const sysctl = openHandle(client, walk(client, 'sysctl/kern/ipc/shmmni'), 1);
+  expect(client.error(Opcode.READ, 0, readBody(sysctl, 10))).toBe(EBADF);
+});
+
+test('a directory and a file are released each by its own request', () => {
+  const { reader, writer } = openPipe(client, 'a');
+  const directory = handleOf(client.request(Opcode.OPENDIR, walk(client, 'pipes'), new Body().u64(0)));
+  expect(client.error(Opcode.RELEASEDIR, 0, releaseBody(reader))).toBe(EBADF);
+  expect(client.error(Opcode.READ, 0, readBody(reader, 1, 0o4000))).toBe(-11);
+  for (const handle of [reader, writer]) {
+    expect(client.error(Opcode.RELEASE, 0, releaseBody(handle))).toBe(0);
+  }
+  expect(client.error(Opcode.RELEASEDIR, 0, releaseBody(directory))).toBe(0);
+  expect([client.fileSystem.openFiles.size, client.fileSystem.pipes.budget.usedBytes]).toEqual([0, 0]);
+});
+
+test('a file that a call still sleeps on is not released', () => {
+  const { reader, writer } = openPipe(client, 'a');
+  const read = client.send(Opcode.READ, 0, readBody(reader, 10));
+  expect(client.error(Opcode.RELEASE, 0, releaseBody(reader))).toBe(-16);
+  client.request(Opcode.WRITE, 0, writeBody(writer, bytesOf('x')));
+  expect(client.answers(read).map(({ error }) => error)).toEqual([0]);
+  expect(client.error(Opcode.RELEASE, 0, releaseBody(reader))).toBe(0);
+});
+
+test('the handle of an open that still sleeps is none', () => {
+  const nodeid = makePipe(client, 'a');
+  const open = client.send(Opcode.OPEN, nodeid, openBody(LINUX_O_RDONLY));
+  const { handle } = [...client.fileSystem.openFiles.all()].at(0)!;
+  expect(client.error(Opcode.READ, 0, readBody(handle, 10))).toBe(EBADF);
+  expect(client.error(Opcode.RELEASE, 0, releaseBody(handle))).toBe(EBADF);
+  openHandle(client, nodeid, 1);
+  expect(client.answers(open).map(({ error }) => error)).toEqual([0]);
+  expect(client.error(Opcode.RELEASE, 0, releaseBody(handle))).toBe(0);
+});
+
+test('two requests with one unique are two requests: the second one is interrupted rather than forgotten', () => {
+  const { reader } = openPipe(client, 'a');
+  const body = readBody(reader, 10).build();
+  client.deliver(client.message(Opcode.READ, 0, body, undefined, 9001));
+  client.deliver(client.message(Opcode.READ, 0, body, undefined, 9001));
+  expect(client.answers(9001).map(({ error }) => error)).toEqual([-4]);
+  client.send(Opcode.INTERRUPT, 0, new Body().u64(9001));
+  expect(client.answers(9001).map(({ error }) => error)).toEqual([-4, -4]);
+  expect(client.error(Opcode.RELEASE, 0, releaseBody(reader))).toBe(0);
+});
+
+test.each([0n, 2n ** 53n, 2n ** 64n - 1n])('a request with the unique %i cannot be answered', (unique) => {
+  const message = client.message(Opcode.LOOKUP, 1, new Body().name('pipes').build());
+  message.writeBigUInt64LE(unique, 8);
+  client.deliver(message);
+  expect(client.device.sent).toEqual([]);
+});
+
+test('names that could not be one are EINVAL where they are made', () => {
+  const pipes = walk(client, 'pipes');
+  makePipe(client, 'a');
+  for (const name of ['', '.', '..', 'a/b']) {
+    expect(client.error(Opcode.MKNOD, pipes, mknodBody(name, 0o100644))).toBe(EINVAL);
+    expect(client.error(Opcode.RENAME, pipes, new Body().u64(pipes).name('a').name(name))).toBe(EINVAL);
+    expect(lookup(client, pipes, name).error).toBe(EINVAL);
+  }
+  expect(client.error(Opcode.SYMLINK, pipes, new Body().name('s').name('x'.repeat(4096)))).toBe(-36);
+});
+
+test('a directory gets no second name', () => {
+  const pipes = walk(client, 'pipes');
+  const made = nodeidOf(client.request(Opcode.MKDIR, pipes, new Body().u32(0o755).u32(0).name('d')));
+  expect(client.error(Opcode.LINK, made, new Body().u64(made).name('loop'))).toBe(-1);
+});
+
+test('FORGET of more than was shown ends the nodeid, and is not answered', () => {
+  const pipes = walk(client, 'pipes');
+  client.device.sent.length = 0;
+  client.send(Opcode.FORGET, pipes, new Body().u64(2n ** 63n - 1n));
+  expect([client.device.sent, client.host.logged]).toEqual([[], []]);
+  expect(lookup(client, pipes, 'a').error).toBe(ENOENT);
+  expect(walk(client, 'pipes')).not.toBe(pipes);
 });
 
 test('GETLK, SETLK and SETLKW are EINVAL: there are no locks on pipes', () => {

@@ -2,7 +2,7 @@ import { assert } from '../../src/kern/assert.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import type { Device } from '../../src/transports/raw/device.ts';
 import type { GatherUio } from '../../src/transports/raw/gather-uio.ts';
-import { OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
+import { Opcode, OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
 import type { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';
 import { Session } from '../../src/transports/raw/session.ts';
@@ -102,6 +102,17 @@ export class MemoryDevice implements Device {
   }
 }
 
+/** struct fuse_init_in. */
+export function initBody(major: number, minor: number, flags = 0xffff_ffff): Body {
+  return new Body()
+    .u32(major) // major
+    .u32(minor) // minor
+    .u32(131072) // max_readahead
+    .u32(flags) // flags
+    .u32(0) // flags2
+    .bytes(new Uint8Array(44)); // unused
+}
+
 /** Who a request comes from. */
 export interface Caller {
   readonly uid: number;
@@ -120,10 +131,14 @@ export class FuseClient {
   readonly session: Session;
   #lastUnique = 0;
 
-  constructor() {
+  /** `agrees`: sends INIT first; without it the session knows no other request. */
+  constructor({ agrees = true } = {}) {
     const identity = { uid: 0, gid: 0, version: '9.9', pid: 1 };
     this.fileSystem = new FileSystem(new Kernel(this.host), identity);
     this.session = new Session(this.fileSystem, this.device);
+    if (!agrees) return;
+    this.request(Opcode.INIT, 0, initBody(7, 45));
+    this.device.sent.length = 0;
   }
 
   /** The bytes of a request, header and body (struct fuse_in_header). */

@@ -2,7 +2,11 @@ import * as libc from '../../host/linux/libc.ts';
 import { PollSet } from '../../host/linux/poll-set.ts';
 import type { PollSources } from '../../host/poll-sources.ts';
 import type { GatherUio } from './gather-uio.ts';
-import { OUT_HEADER_BYTES } from './protocol/constants.ts';
+import {
+  FUSE_DEV_IOC_BACKING_CLOSE,
+  FUSE_DEV_IOC_BACKING_OPEN,
+  OUT_HEADER_BYTES,
+} from './protocol/constants.ts';
 import type { Reply } from './protocol/reply.ts';
 import type { ReceiveBuffer } from './protocol/request.ts';
 
@@ -19,9 +23,16 @@ export interface Device {
   closeBacking(id: number): void;
 }
 
-/** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, u32). */
-const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
-const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
+/** A device that a loop can serve: it can be waited for. */
+export interface ServedDevice extends Device {
+  /** Whether `wait` listens to something beside requests. */
+  readonly hasSources: boolean;
+  /**
+   * Sleeps until a request, a wake-up or something for a source has come, or `timeoutMs` (-1: for ever) have passed. Whether
+   * a source was called: something may have become runnable.
+   */
+  wait(timeoutMs: number): boolean;
+}
 
 /** Up to this many bytes it is cheaper to copy an answer together than to describe its parts. */
 const COPY_LIMIT_BYTES = 32 * 1024;
@@ -29,7 +40,7 @@ const COPY_LIMIT_BYTES = 32 * 1024;
 const MAX_SLICES = 16;
 
 /** /dev/fuse, opened without blocking. */
-export class FuseDevice implements Device {
+export class FuseDevice implements ServedDevice {
   readonly #descriptor: number;
   readonly #vector = new BigUint64Array(2 * (MAX_SLICES + 1));
   readonly #pollSet: PollSet;
@@ -85,10 +96,6 @@ export class FuseDevice implements Device {
     return this.#pollSet.size > 0;
   }
 
-  /**
-   * Sleeps until a request, a wake-up or something for a source has come, or `timeoutMs` (-1: for ever) have passed. Whether
-   * a source was called: something may have become runnable.
-   */
   wait(timeoutMs: number): boolean {
     return this.#pollSet.wait(timeoutMs);
   }

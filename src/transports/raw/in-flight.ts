@@ -17,4 +17,6 @@ export class InFlight extends Call {
   buffer: ReceiveBuffer | null = null;
   /** The later part of one read or write that the kernel has cut into requests. */
   isContinuation = false;
+  /** The operation has slept: the session knows the thread as in flight. */
+  hasSlept = false;
 }

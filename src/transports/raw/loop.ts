@@ -1,6 +1,6 @@
 import { EAGAIN, EINTR, ENODEV, ENOENT, errnoName } from '../../kern/errno.ts';
 import type { Session } from './session.ts';
-import type { FuseDevice } from './device.ts';
+import type { ServedDevice } from './device.ts';
 
 export interface LoopOptions {
   /** How long to look for the next request before sleeping, in milliseconds. Waking a sleeping thread costs more than a request. */
@@ -24,9 +24,10 @@ export type LoopEnd = 'unmounted' | 'stopped' | 'refused';
 
 /**
  * Serves a connection until it is unmounted or stopped: receive, run to completion or to a sleep, answer. The thread does nothing
- * else. It takes no processor time while the mount is idle.
+ * else. It takes no processor time while the mount is idle. Calls that are blocked are answered before it ends; it throws when the
+ * device fails.
  */
-export function runLoop(session: Session, device: FuseDevice, options: LoopOptions): LoopEnd {
+export function runLoop(session: Session, device: ServedDevice, options: LoopOptions): LoopEnd {
   const { callouts, scheduler } = session.fileSystem.kernel;
   let spinUntilMs = 0;
   let nextLookMs = 0;
@@ -38,7 +39,7 @@ export function runLoop(session: Session, device: FuseDevice, options: LoopOptio
     }
     options.takeMail();
     const length = device.receive(session.buffers.current);
-    const nowMs = performance.now();
+    const nowMs = callouts.nowMs();
     if (length > 0) {
       session.serve(length);
       spinUntilMs = nowMs + options.spinMs;
@@ -73,6 +74,7 @@ export function runLoop(session: Session, device: FuseDevice, options: LoopOptio
         session.interruptAll();
         return 'unmounted';
       default:
+        session.interruptAll();
         throw new Error(`reading /dev/fuse failed with ${errnoName(-length)}`);
     }
   }

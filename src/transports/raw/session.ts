@@ -9,7 +9,8 @@ import type { Device } from './device.ts';
 import { ANSWERED, type OpcodeEntry, opcodeTable, STARTED } from './handlers/table.ts';
 import { InFlight } from './in-flight.ts';
 import { NodeTable } from './node-table.ts';
-import { Opcode, OPEN_OUT_BYTES, WRITE_OUT_BYTES } from './protocol/constants.ts';
+import { Opcode } from './protocol/constants.ts';
+import { OpenOut, WriteOut } from './protocol/layouts.ts';
 import { BackingTable } from './backings.ts';
 import { Reply } from './protocol/reply.ts';
 import { Request } from './protocol/request.ts';
@@ -81,13 +82,19 @@ export class Session {
     const entry = opcodeTable[request.opcode];
     if (entry === undefined) {
       this.#answer(request.unique, -ENOSYS);
+    } else if ((this.negotiated === null) !== (request.opcode === Opcode.INIT)) {
+      log('%s %s the agreement', entry.name, this.negotiated === null ? 'before' : 'after');
+      if (entry.isAnswered) this.#answer(request.unique, -EIO);
     } else if (request.bodyBytes < entry.minimumBytes) {
       log('%s of %d bytes is too short', entry.name, request.bodyBytes);
       if (entry.isAnswered) this.#answer(request.unique, -EINVAL);
     } else {
       const result = this.#handle(entry, request);
       if (log.enabled) log('%s node %d -> %d', entry.name, request.nodeid, result);
-      if (result !== STARTED && result !== ANSWERED) this.#answer(request.unique, result);
+      if (result !== STARTED && result !== ANSWERED && !this.#answer(request.unique, result) && result > 0) {
+        log('the result of %s was not wanted any more', entry.name);
+        entry.takeBack?.(this);
+      }
     }
     this.settle();
   }
@@ -100,14 +107,14 @@ export class Session {
       this.#complain(entry.name, error);
       // Whatever state the thread was left in, the next operation must not find it.
       this.#spare = new InFlight();
-      return -EIO;
+      return entry.isAnswered ? -EIO : ANSWERED;
     }
   }
 
   readonly #onFailure = (ended: Thread, error: unknown): void => {
     const thread = ended as InFlight;
     this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
-    this.#inFlight.delete(thread.unique);
+    this.#leave(thread);
     if (thread.opcode === Opcode.OPEN) this.fileSystem.openFiles.drop(thread.file!);
     if (thread.unique !== 0) this.#answer(thread.unique, -EIO);
   };
@@ -144,13 +151,32 @@ export class Session {
       return STARTED;
     }
     this.#spare = new InFlight();
-    this.#inFlight.set(thread.unique, thread);
+    this.#enter(thread);
     const { source } = thread;
     if (source !== null) {
       if (source.length <= DETACH_LIMIT_BYTES) source.detach();
       else thread.buffer = this.buffers.keepCurrent();
     }
     return STARTED;
+  }
+
+  /** The thread's operation has gone to sleep. */
+  #enter(thread: InFlight): void {
+    thread.hasSlept = true;
+    if (thread.file !== null) thread.file.sleepers++;
+    if (this.#inFlight.has(thread.unique)) {
+      // No kernel gives one unique to two requests: an interrupt could not say which one it means.
+      this.fileSystem.kernel.scheduler.interrupt(thread);
+    } else {
+      this.#inFlight.set(thread.unique, thread);
+    }
+  }
+
+  /** The thread's operation has ended. */
+  #leave(thread: InFlight): void {
+    if (!thread.hasSlept) return;
+    if (thread.file !== null) thread.file.sleepers--;
+    if (this.#inFlight.get(thread.unique) === thread) this.#inFlight.delete(thread.unique);
   }
 
   /** FUSE_INTERRUPT: ends the sleep of the request `unique`; false when it is not known. */
@@ -167,8 +193,15 @@ export class Session {
     this.settle();
   }
 
+  /** The open file that a request names; undefined also while its open still sleeps. */
+  openFile(handle: number): OpenFile | undefined {
+    const file = this.fileSystem.openFiles.get(handle);
+    return file?.isOpen === true ? file : undefined;
+  }
+
   /** struct fuse_open_out at `offset` of the payload: how the kernel is to treat this open file. */
   answerOpenWith(offset: number, file: OpenFile): void {
+    file.isOpen = true;
     const { flags, backingId } = this.backings.open(file);
     this.reply.openOut(offset, file.handle, flags, backingId);
   }
@@ -202,7 +235,7 @@ export class Session {
       this.buffers.giveBack(thread.buffer);
       thread.buffer = null;
     }
-    this.#inFlight.delete(thread.unique);
+    this.#leave(thread);
     try {
       this.#answerEnd(thread, result);
     } catch (error) {
@@ -235,9 +268,9 @@ export class Session {
         if (result < 0) {
           this.#answer(thread.unique, result);
         } else {
-          reply.setU32(0, result);
-          reply.setU32(4, 0);
-          this.#answer(thread.unique, WRITE_OUT_BYTES);
+          reply.setU32(WriteOut.size, result);
+          reply.setU32(WriteOut.padding, 0);
+          this.#answer(thread.unique, WriteOut.bytes);
         }
         return;
       case Opcode.OPEN:
@@ -256,9 +289,13 @@ export class Session {
       return;
     }
     this.answerOpenWith(0, file);
-    if (this.#answer(thread.unique, OPEN_OUT_BYTES)) return;
-    // The kernel gave up on the open: nobody will release it.
+    if (this.#answer(thread.unique, OpenOut.bytes)) return;
     log('open of handle %d was not wanted any more', file.handle);
+    this.abandon(file);
+  }
+
+  /** Closes a file whose open the kernel has given up on: nobody will release it. */
+  abandon(file: OpenFile): void {
     this.backings.close(file);
     const closing = new InFlight();
     closing.operation = this.fileSystem.openFiles.close(file);

@@ -1,7 +1,7 @@
 import { EBADF, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
 import { FREAD, knotesOfClosedFile } from '../../../kern/file.ts';
 import { Directory, type DirectoryEntry } from '../../../vfs/directory.ts';
-import { OPEN_OUT_BYTES } from '../protocol/constants.ts';
+import { OpenOut, ReadIn, ReleaseIn } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
 
@@ -12,19 +12,25 @@ export function opendir(session: Session, request: Request): number {
   const file = session.fileSystem.openFiles.add(node, FREAD, request.credentials);
   if (typeof file === 'number') return file;
   session.fileSystem.openFiles.identify(file, request.nodeid);
+  file.isOpen = true;
   session.reply.openOut(0, file.handle, 0);
-  return OPEN_OUT_BYTES;
+  return OpenOut.bytes;
+}
+
+/** The kernel did not want an opened directory: it will not be released. */
+export function takeBackOpendir(session: Session): void {
+  session.fileSystem.openFiles.drop(session.openFile(session.reply.u64(OpenOut.fh))!);
 }
 
 /** Reading from the start takes a new look; going on reads the list as it was then, whatever has been removed since. */
 export function readdir(session: Session, request: Request): number {
-  const file = session.fileSystem.openFiles.get(request.u64(0));
+  const file = session.openFile(request.u64(ReadIn.fh));
   if (!(file?.node instanceof Directory)) return -EBADF;
-  const first = request.u64(8);
+  const first = request.u64(ReadIn.offset);
   if (first === 0 || file.data === null) file.data = file.node.list();
   const entries = file.data as DirectoryEntry[];
   const { reply } = session;
-  const limit = Math.min(request.u32(16), reply.payloadCapacity);
+  const limit = Math.min(request.u32(ReadIn.size), reply.payloadCapacity);
   let length = 0;
   for (let index = first; index < entries.length; index++) {
     const { name, inode, type } = entries[index]!;
@@ -36,8 +42,8 @@ export function readdir(session: Session, request: Request): number {
 }
 
 export function releasedir(session: Session, request: Request): number {
-  const file = session.fileSystem.openFiles.get(request.u64(0));
-  if (file === undefined) return -EBADF;
+  const file = session.openFile(request.u64(ReleaseIn.fh));
+  if (!(file?.node instanceof Directory)) return -EBADF;
   session.fileSystem.openFiles.drop(file);
   knotesOfClosedFile(file);
   return 0;

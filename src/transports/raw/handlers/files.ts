@@ -15,19 +15,26 @@ import { Directory } from '../../../vfs/directory.ts';
 import type { OpenFile } from '../../../vfs/open-file.ts';
 import { createAndOpen } from '../../common/create.ts';
 import { fileFlags, LINUX_O_APPEND, LINUX_O_NONBLOCK, LINUX_O_TRUNC } from '../../common/open-flags.ts';
-import {
-  ENTRY_OUT_BYTES,
-  IOCTL_OUT_BYTES,
-  OPEN_OUT_BYTES,
-  POLL_SCHEDULE_NOTIFY,
-  WRITE_IN_BYTES,
-} from '../protocol/constants.ts';
+import { POLL_SCHEDULE_NOTIFY } from '../protocol/constants.ts';
 import { IOCTL_GET_HANDLE, ioctlCommands } from '../protocol/ioctl.ts';
+import {
+  CreateIn,
+  EntryOut,
+  IoctlIn,
+  IoctlOut,
+  OpenIn,
+  OpenOut,
+  PollIn,
+  PollOut,
+  ReadIn,
+  ReleaseIn,
+  WriteIn,
+} from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
+import { takeBackEntry } from './names.ts';
 import { STARTED } from './results.ts';
 
-const POLL_OUT_BYTES = 8;
 /** POLLWRNORM and POLLRDHUP of Linux: the first is FreeBSD's POLLOUT, the second has the number of its POLLINIGNEOF. */
 const LINUX_POLLWRNORM = 0x100;
 const BSD_POLL_BITS = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLRDBAND;
@@ -41,7 +48,7 @@ function followFlags(file: OpenFile, linuxFlags: number): void {
 export function open(session: Session, request: Request): number {
   const node = session.nodes.get(request.nodeid)?.node;
   if (node === undefined) return -ENOENT;
-  const linuxFlags = request.u32(0);
+  const linuxFlags = request.u32(OpenIn.flags);
   if ((linuxFlags & LINUX_O_TRUNC) !== 0 && !session.backings.mayTruncate(node)) return -EBUSY;
   const file = session.fileSystem.openFiles.add(node, fileFlags(linuxFlags), request.credentials);
   if (typeof file === 'number') return file;
@@ -56,29 +63,44 @@ export function open(session: Session, request: Request): number {
 /** Makes a pipe and opens it, at once: the kernel holds the directory's lock (T4). */
 export function create(session: Session, request: Request): number {
   const directory = session.nodes.get(request.nodeid)?.node;
-  const linuxFlags = request.u32(0);
-  const name = request.name(16);
+  const linuxFlags = request.u32(CreateIn.flags);
+  const name = request.name(CreateIn.bytes);
   if (!(directory instanceof Directory)) return -ENOTDIR;
   if (name === null) return -EINVAL;
   const { fileSystem } = session;
-  const file = createAndOpen(fileSystem, directory, name, request.u32(4), linuxFlags, request.credentials);
+  const file = createAndOpen(
+    fileSystem,
+    directory,
+    name,
+    request.u32(CreateIn.mode),
+    linuxFlags,
+    request.credentials,
+  );
   if (typeof file === 'number') return file;
   const { node } = file;
   const nodeid = session.nodes.show(node);
   fileSystem.openFiles.identify(file, nodeid);
   session.reply.entryOut(nodeid, node, node.type);
-  session.answerOpenWith(ENTRY_OUT_BYTES, file);
-  return ENTRY_OUT_BYTES + OPEN_OUT_BYTES;
+  session.answerOpenWith(EntryOut.bytes, file);
+  return EntryOut.bytes + OpenOut.bytes;
+}
+
+/** The kernel did not want a created and opened file: it will not be released, nor its nodeid forgotten. */
+export function takeBackCreate(session: Session): void {
+  session.abandon(session.openFile(session.reply.u64(EntryOut.bytes + OpenOut.fh))!);
+  takeBackEntry(session);
 }
 
 export function read(session: Session, request: Request): number {
-  const file = session.fileSystem.openFiles.get(request.u64(0));
-  if (file === undefined) return -EBADF;
-  const offset = request.u64(8);
-  followFlags(file, request.u32(32));
+  const file = session.openFile(request.u64(ReadIn.fh));
+  // A file opened for execution is read, and has neither direction.
+  if (file === undefined || (file.writable && !file.readable)) return -EBADF;
+  const offset = request.u64(ReadIn.offset);
+  followFlags(file, request.u32(ReadIn.flags));
   const thread = session.thread(request);
   thread.node = file.node;
-  thread.gather.reset(request.u32(16), offset);
+  thread.file = file;
+  thread.gather.reset(request.u32(ReadIn.size), offset);
   thread.operation = file.ops.read(file, thread.gather, request.credentials);
   if (!file.isStream || offset === 0) return session.start(thread);
   // A stream has no position: an offset counts what this read(2) has got, and it must not wait for more (P33).
@@ -91,25 +113,28 @@ export function read(session: Session, request: Request): number {
 }
 
 export function write(session: Session, request: Request): number {
-  const file = session.fileSystem.openFiles.get(request.u64(0));
-  if (file === undefined) return -EBADF;
-  const length = request.u32(16);
-  if (length !== request.bodyBytes - WRITE_IN_BYTES) return -EINVAL;
-  const offset = request.u64(8);
-  const linuxFlags = request.u32(32);
+  const file = session.openFile(request.u64(WriteIn.fh));
+  if (file?.writable !== true) return -EBADF;
+  const length = request.u32(WriteIn.size);
+  if (length !== request.bodyBytes - WriteIn.bytes) return -EINVAL;
+  const offset = request.u64(WriteIn.offset);
+  const linuxFlags = request.u32(WriteIn.flags);
   followFlags(file, linuxFlags);
   const thread = session.thread(request);
   thread.node = file.node;
+  thread.file = file;
   // With O_APPEND the offset is the size that the kernel last saw, and says nothing.
   thread.isContinuation = file.isStream && offset > 0 && (linuxFlags & LINUX_O_APPEND) === 0;
-  thread.source = new WriteUio([request.payload(WRITE_IN_BYTES, length)], offset);
+  thread.source = new WriteUio([request.payload(WriteIn.bytes, length)], offset);
   thread.operation = file.ops.write(file, thread.source, request.credentials);
   return session.start(thread);
 }
 
 export function release(session: Session, request: Request): number {
-  const file = session.fileSystem.openFiles.get(request.u64(0));
+  const file = session.openFile(request.u64(ReleaseIn.fh));
   if (file === undefined) return -EBADF;
+  // The kernel keeps a file as long as calls on it are in progress.
+  if (file.sleepers > 0) return -EBUSY;
   const thread = session.thread(request);
   thread.node = file.node;
   session.backings.close(file);
@@ -119,14 +144,14 @@ export function release(session: Session, request: Request): number {
 
 /** poll, select and epoll: the bits that hold now, and one notification when that may have changed (T8). */
 export function poll(session: Session, request: Request): number {
-  const file = session.fileSystem.openFiles.get(request.u64(0));
+  const file = session.openFile(request.u64(PollIn.fh));
   if (file === undefined) return -EBADF;
-  const kh = request.u64(8);
-  const asked = request.u32(20);
+  const kh = request.u64(PollIn.kh);
+  const asked = request.u32(PollIn.events);
   let events = asked & BSD_POLL_BITS;
   if ((asked & LINUX_POLLWRNORM) !== 0) events |= POLLOUT;
   let poller: Poller | null = null;
-  if ((request.u32(16) & POLL_SCHEDULE_NOTIFY) !== 0) {
+  if ((request.u32(PollIn.flags) & POLL_SCHEDULE_NOTIFY) !== 0) {
     poller = file.poller ??= new Poller(() => {
       session.notifyPoll(kh);
     });
@@ -134,30 +159,30 @@ export function poll(session: Session, request: Request): number {
   const ready = file.ops.poll(file, events, poller, request.credentials);
   if (ready < 0) return ready;
   const also = (ready & POLLOUT) !== 0 ? LINUX_POLLWRNORM : 0;
-  session.reply.setU32(0, (ready | also) & (asked | POLLHUP | POLLERR));
-  session.reply.setU32(4, 0);
-  return POLL_OUT_BYTES;
+  session.reply.setU32(PollOut.revents, (ready | also) & (asked | POLLHUP | POLLERR));
+  session.reply.setU32(PollOut.padding, 0);
+  return PollOut.bytes;
 }
 
 /** The BSD commands under Linux-encoded numbers (T9); their argument is one int. */
 export function ioctl(session: Session, request: Request): number {
-  const file = session.fileSystem.openFiles.get(request.u64(0));
+  const file = session.openFile(request.u64(IoctlIn.fh));
   if (file === undefined) return -EBADF;
-  if (request.u32(12) === IOCTL_GET_HANDLE) {
-    session.reply.clear(0, IOCTL_OUT_BYTES);
-    session.reply.setU64(IOCTL_OUT_BYTES, file.handle);
-    return IOCTL_OUT_BYTES + 8;
+  if (request.u32(IoctlIn.cmd) === IOCTL_GET_HANDLE) {
+    session.reply.clear(0, IoctlOut.bytes);
+    session.reply.setU64(IoctlOut.bytes, file.handle);
+    return IoctlOut.bytes + 8;
   }
-  const command = ioctlCommands.get(request.u32(12));
-  const argument = { value: request.bodyBytes >= 36 ? request.u32(32) | 0 : 0 };
+  const command = ioctlCommands.get(request.u32(IoctlIn.cmd));
+  const argument = { value: request.bodyBytes >= IoctlIn.bytes + 4 ? request.u32(IoctlIn.bytes) | 0 : 0 };
   const result = file.ops.ioctl(file, command?.bsdNumber ?? 0, argument, request.credentials);
   if (result < 0) return result;
   const { reply } = session;
-  reply.clear(0, IOCTL_OUT_BYTES);
-  reply.setU32(0, result);
-  if (command?.returnsValue !== true) return IOCTL_OUT_BYTES;
-  reply.setU32(IOCTL_OUT_BYTES, argument.value);
-  return IOCTL_OUT_BYTES + 4;
+  reply.clear(0, IoctlOut.bytes);
+  reply.setU32(IoctlOut.result, result);
+  if (command?.returnsValue !== true) return IoctlOut.bytes;
+  reply.setU32(IoctlOut.bytes, argument.value);
+  return IoctlOut.bytes + 4;
 }
 
 /** Byte-range locks: none on pipes (P137), none needed elsewhere. */

@@ -1,9 +1,13 @@
-import { EINVAL, ENOENT, ENOTDIR, EPERM } from '../../../kern/errno.ts';
+import { EINVAL, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM } from '../../../kern/errno.ts';
 import { Directory } from '../../../vfs/directory.ts';
 import { type Node, S_IFIFO, S_IFMT, S_IFREG, SymbolicLink } from '../../../vfs/node.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../protocol/constants.ts';
+import { EntryOut, LinkIn, MkdirIn, MknodIn, Rename2In, RenameIn } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
+
+/** Longest path, so longest target of a symbolic link: PATH_MAX without the NUL. */
+const TARGET_MAX_BYTES = 4095;
 
 /** The directory that a request names, or a negative errno. */
 function directoryOf(session: Session, nodeid: number): Directory | number {
@@ -18,6 +22,11 @@ function answerEntry(session: Session, made: Node | number, type?: number): numb
   return session.reply.entryOut(session.nodes.show(made, shown), made, shown);
 }
 
+/** The kernel did not want an entry_out: the lookup in it will not be given back. */
+export function takeBackEntry(session: Session): void {
+  session.nodes.forget(session.reply.u64(EntryOut.nodeid), 1);
+}
+
 export function lookup(session: Session, request: Request): number {
   const directory = directoryOf(session, request.nodeid);
   const name = request.name(0);
@@ -28,8 +37,8 @@ export function lookup(session: Session, request: Request): number {
 /** mkfifo and mknod. A FIFO is answered with the type that was asked for; the next lookup shows what it is (T1). */
 export function mknod(session: Session, request: Request): number {
   const directory = directoryOf(session, request.nodeid);
-  const mode = request.u32(0);
-  const name = request.name(16);
+  const mode = request.u32(MknodIn.mode);
+  const name = request.name(MknodIn.bytes);
   if (typeof directory === 'number') return directory;
   if (name === null) return -EINVAL;
   const type = mode & S_IFMT;
@@ -39,10 +48,10 @@ export function mknod(session: Session, request: Request): number {
 
 export function mkdir(session: Session, request: Request): number {
   const directory = directoryOf(session, request.nodeid);
-  const name = request.name(8);
+  const name = request.name(MkdirIn.bytes);
   if (typeof directory === 'number') return directory;
   if (name === null) return -EINVAL;
-  return answerEntry(session, directory.makeDirectory(name, request.u32(0), request.credentials));
+  return answerEntry(session, directory.makeDirectory(name, request.u32(MkdirIn.mode), request.credentials));
 }
 
 export function symlink(session: Session, request: Request): number {
@@ -51,6 +60,7 @@ export function symlink(session: Session, request: Request): number {
   const target = name === null ? null : request.name(name.length + 1);
   if (typeof directory === 'number') return directory;
   if (name === null || target === null) return -EINVAL;
+  if (target.length > TARGET_MAX_BYTES) return -ENAMETOOLONG;
   return answerEntry(session, directory.makeSymbolicLink(name, target, request.credentials));
 }
 
@@ -61,8 +71,8 @@ export function readlink(session: Session, request: Request): number {
 
 export function link(session: Session, request: Request): number {
   const directory = directoryOf(session, request.nodeid);
-  const node = session.nodes.get(request.u64(0))?.node;
-  const name = request.name(8);
+  const node = session.nodes.get(request.u64(LinkIn.oldnodeid))?.node;
+  const name = request.name(LinkIn.bytes);
   if (typeof directory === 'number') return directory;
   if (node === undefined) return -ENOENT;
   if (name === null) return -EINVAL;
@@ -85,16 +95,16 @@ export function rmdir(session: Session, request: Request): number {
 }
 
 export function rename(session: Session, request: Request): number {
-  return renameAt(session, request, 8, 0);
+  return renameAt(session, request, RenameIn.bytes, 0);
 }
 
 export function rename2(session: Session, request: Request): number {
-  return renameAt(session, request, 16, request.u32(8));
+  return renameAt(session, request, Rename2In.bytes, request.u32(Rename2In.flags));
 }
 
 function renameAt(session: Session, request: Request, namesOffset: number, flags: number): number {
   const from = directoryOf(session, request.nodeid);
-  const to = directoryOf(session, request.u64(0));
+  const to = directoryOf(session, request.u64(RenameIn.newdir));
   const oldName = request.name(namesOffset);
   const newName = oldName === null ? null : request.name(namesOffset + oldName.length + 1);
   if (typeof from === 'number') return from;

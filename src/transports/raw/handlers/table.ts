@@ -1,5 +1,6 @@
 import type { Request } from '../protocol/request.ts';
 import { Opcode } from '../protocol/constants.ts';
+import * as layouts from '../protocol/layouts.ts';
 import type { Session } from '../session.ts';
 import * as attributes from './attributes.ts';
 import * as connection from './connection.ts';
@@ -22,6 +23,8 @@ export interface OpcodeEntry {
   readonly minimumBytes: number;
   readonly isAnswered: boolean;
   readonly handle: Handler;
+  /** Undoes what the answer that lies in `session.reply` would have given the kernel, which did not want it. */
+  readonly takeBack: ((session: Session) => void) | undefined;
 }
 
 /** Every message of the kernel that is served, by opcode. Any other is ENOSYS, which the kernel remembers. */
@@ -32,39 +35,43 @@ function define(
   name: string,
   minimumBytes: number,
   handle: Handler,
-  isAnswered = true,
+  takeBack?: (session: Session) => void,
 ): void {
-  opcodeTable[opcode] = { name, minimumBytes, isAnswered, handle };
+  opcodeTable[opcode] = { name, minimumBytes, isAnswered: true, handle, takeBack };
 }
 
-define(Opcode.INIT, 'init', 16, connection.init);
+function defineUnanswered(opcode: number, name: string, minimumBytes: number, handle: Handler): void {
+  opcodeTable[opcode] = { name, minimumBytes, isAnswered: false, handle, takeBack: undefined };
+}
+
+define(Opcode.INIT, 'init', layouts.InitIn.flags + 4, connection.init);
 define(Opcode.DESTROY, 'destroy', 0, connection.destroy);
-define(Opcode.INTERRUPT, 'interrupt', 8, connection.interrupt, false);
-define(Opcode.FORGET, 'forget', 8, connection.forget, false);
-define(Opcode.BATCH_FORGET, 'batch_forget', 8, connection.batchForget, false);
+defineUnanswered(Opcode.INTERRUPT, 'interrupt', layouts.InterruptIn.bytes, connection.interrupt);
+defineUnanswered(Opcode.FORGET, 'forget', layouts.ForgetIn.bytes, connection.forget);
+defineUnanswered(Opcode.BATCH_FORGET, 'batch_forget', layouts.BatchForgetIn.bytes, connection.batchForget);
 define(Opcode.STATFS, 'statfs', 0, connection.statfs);
-define(Opcode.LOOKUP, 'lookup', 1, names.lookup);
-define(Opcode.MKNOD, 'mknod', 17, names.mknod);
-define(Opcode.MKDIR, 'mkdir', 9, names.mkdir);
-define(Opcode.SYMLINK, 'symlink', 2, names.symlink);
+define(Opcode.LOOKUP, 'lookup', 1, names.lookup, names.takeBackEntry);
+define(Opcode.MKNOD, 'mknod', layouts.MknodIn.bytes + 1, names.mknod, names.takeBackEntry);
+define(Opcode.MKDIR, 'mkdir', layouts.MkdirIn.bytes + 1, names.mkdir, names.takeBackEntry);
+define(Opcode.SYMLINK, 'symlink', 2, names.symlink, names.takeBackEntry);
 define(Opcode.READLINK, 'readlink', 0, names.readlink);
-define(Opcode.LINK, 'link', 9, names.link);
+define(Opcode.LINK, 'link', layouts.LinkIn.bytes + 1, names.link, names.takeBackEntry);
 define(Opcode.UNLINK, 'unlink', 1, names.unlink);
 define(Opcode.RMDIR, 'rmdir', 1, names.rmdir);
-define(Opcode.RENAME, 'rename', 10, names.rename);
-define(Opcode.RENAME2, 'rename', 18, names.rename2);
-define(Opcode.GETATTR, 'getattr', 16, attributes.getattr);
-define(Opcode.SETATTR, 'setattr', 88, attributes.setattr);
-define(Opcode.OPENDIR, 'opendir', 8, directories.opendir);
-define(Opcode.READDIR, 'readdir', 40, directories.readdir);
-define(Opcode.RELEASEDIR, 'releasedir', 24, directories.releasedir);
-define(Opcode.OPEN, 'open', 8, files.open);
-define(Opcode.CREATE, 'create', 17, files.create);
-define(Opcode.READ, 'read', 40, files.read);
-define(Opcode.WRITE, 'write', 40, files.write);
-define(Opcode.RELEASE, 'release', 24, files.release);
-define(Opcode.POLL, 'poll', 24, files.poll);
-define(Opcode.IOCTL, 'ioctl', 32, files.ioctl);
-define(Opcode.GETLK, 'getlk', 48, files.lock);
-define(Opcode.SETLK, 'setlk', 48, files.lock);
-define(Opcode.SETLKW, 'setlkw', 48, files.lock);
+define(Opcode.RENAME, 'rename', layouts.RenameIn.bytes + 2, names.rename);
+define(Opcode.RENAME2, 'rename', layouts.Rename2In.bytes + 2, names.rename2);
+define(Opcode.GETATTR, 'getattr', layouts.GetattrIn.bytes, attributes.getattr);
+define(Opcode.SETATTR, 'setattr', layouts.SetattrIn.bytes, attributes.setattr);
+define(Opcode.OPENDIR, 'opendir', layouts.OpenIn.bytes, directories.opendir, directories.takeBackOpendir);
+define(Opcode.READDIR, 'readdir', layouts.ReadIn.bytes, directories.readdir);
+define(Opcode.RELEASEDIR, 'releasedir', layouts.ReleaseIn.bytes, directories.releasedir);
+define(Opcode.OPEN, 'open', layouts.OpenIn.bytes, files.open);
+define(Opcode.CREATE, 'create', layouts.CreateIn.bytes + 1, files.create, files.takeBackCreate);
+define(Opcode.READ, 'read', layouts.ReadIn.bytes, files.read);
+define(Opcode.WRITE, 'write', layouts.WriteIn.bytes, files.write);
+define(Opcode.RELEASE, 'release', layouts.ReleaseIn.bytes, files.release);
+define(Opcode.POLL, 'poll', layouts.PollIn.bytes, files.poll);
+define(Opcode.IOCTL, 'ioctl', layouts.IoctlIn.bytes, files.ioctl);
+define(Opcode.GETLK, 'getlk', layouts.LkIn.bytes, files.lock);
+define(Opcode.SETLK, 'setlk', layouts.LkIn.bytes, files.lock);
+define(Opcode.SETLKW, 'setlkw', layouts.LkIn.bytes, files.lock);

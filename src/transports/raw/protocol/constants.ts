@@ -40,19 +40,9 @@ export const Opcode = {
   RENAME2: 45,
 } as const;
 
-/** Sizes of fixed structures, in bytes. */
+/** Sizes of the headers, in bytes. */
 export const IN_HEADER_BYTES = 40;
 export const OUT_HEADER_BYTES = 16;
-export const ATTR_BYTES = 88;
-export const ATTR_OUT_BYTES = 16 + ATTR_BYTES;
-export const ENTRY_OUT_BYTES = 40 + ATTR_BYTES;
-export const OPEN_OUT_BYTES = 16;
-export const INIT_OUT_BYTES = 64;
-export const STATFS_OUT_BYTES = 80;
-export const IOCTL_OUT_BYTES = 16;
-export const WRITE_IN_BYTES = 40;
-export const WRITE_OUT_BYTES = 8;
-export const DIRENT_HEADER_BYTES = 24;
 
 export const NOTIFY_POLL = 1;
 
@@ -93,6 +83,10 @@ export const POLL_SCHEDULE_NOTIFY = 1 << 0;
 
 export const RENAME_NOREPLACE = 1 << 0;
 export const RENAME_EXCHANGE = 1 << 1;
+
+/** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, u32), on /dev/fuse. */
+export const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
+export const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
 
 /** The largest READ and WRITE, and the pages that hold it. */
 export const MAX_WRITE_BYTES = 1024 * 1024;

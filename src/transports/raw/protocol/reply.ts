@@ -1,12 +1,7 @@
 import type { Node } from '../../../vfs/node.ts';
 import { S_IFMT } from '../../../vfs/node.ts';
-import {
-  ATTR_OUT_BYTES,
-  DIRENT_HEADER_BYTES,
-  ENTRY_OUT_BYTES,
-  NOTIFY_POLL,
-  OUT_HEADER_BYTES,
-} from './constants.ts';
+import { NOTIFY_POLL, OUT_HEADER_BYTES } from './constants.ts';
+import { Attr, AttrOut, Dirent, EntryOut, NotifyPollWakeupOut, OpenOut } from './layouts.ts';
 
 const TWO_32 = 0x1_0000_0000;
 const STAT_BLOCK_BYTES = 512;
@@ -42,9 +37,8 @@ export class Reply {
 
   /** FUSE_NOTIFY_POLL for the poll handle `kh`: wakes whoever polls that file. */
   notifyPoll(kh: number): number {
-    this.header(0, NOTIFY_POLL, 8);
-    this.setU64(0, kh);
-    return OUT_HEADER_BYTES + 8;
+    this.setU64(NotifyPollWakeupOut.kh, kh);
+    return this.header(0, NOTIFY_POLL, NotifyPollWakeupOut.bytes);
   }
 
   setU32(offset: number, value: number): void {
@@ -61,59 +55,64 @@ export class Reply {
     this.words[index + 1] = Math.floor(value / TWO_32);
   }
 
+  /** What `setU64` has put there. */
+  u64(offset: number): number {
+    const index = (OUT_HEADER_BYTES + offset) >> 2;
+    return this.words[index]! + this.words[index + 1]! * TWO_32;
+  }
+
   clear(offset: number, length: number): void {
     this.bytes.fill(0, OUT_HEADER_BYTES + offset, OUT_HEADER_BYTES + offset + length);
   }
 
   /** struct fuse_attr at `offset`. `type` stands in for the node's own where MKNOD asked for another (T1). */
   attr(offset: number, node: Node, type: number): void {
-    const { words } = this;
     node.refresh();
     const size = node.sizeBytes;
     const { accessed, modified, changed } = node.times;
-    this.setU64(offset, node.inode);
-    this.setU64(offset + 8, size);
-    this.setU64(offset + 16, Math.ceil(size / STAT_BLOCK_BYTES));
-    this.setU64(offset + 24, accessed.seconds);
-    this.setU64(offset + 32, modified.seconds);
-    this.setU64(offset + 40, changed.seconds);
-    const index = (OUT_HEADER_BYTES + offset + 48) >> 2;
-    words[index] = accessed.nanoseconds;
-    words[index + 1] = modified.nanoseconds;
-    words[index + 2] = changed.nanoseconds;
-    words[index + 3] = (node.mode & ~S_IFMT) | type;
-    words[index + 4] = node.linkCount;
-    words[index + 5] = node.uid;
-    words[index + 6] = node.gid;
-    words[index + 7] = 0;
-    words[index + 8] = IO_BLOCK_BYTES;
-    words[index + 9] = 0;
+    this.setU64(offset + Attr.ino, node.inode);
+    this.setU64(offset + Attr.size, size);
+    this.setU64(offset + Attr.blocks, Math.ceil(size / STAT_BLOCK_BYTES));
+    this.setU64(offset + Attr.atime, accessed.seconds);
+    this.setU64(offset + Attr.mtime, modified.seconds);
+    this.setU64(offset + Attr.ctime, changed.seconds);
+    this.setU32(offset + Attr.atimensec, accessed.nanoseconds);
+    this.setU32(offset + Attr.mtimensec, modified.nanoseconds);
+    this.setU32(offset + Attr.ctimensec, changed.nanoseconds);
+    this.setU32(offset + Attr.mode, (node.mode & ~S_IFMT) | type);
+    this.setU32(offset + Attr.nlink, node.linkCount);
+    this.setU32(offset + Attr.uid, node.uid);
+    this.setU32(offset + Attr.gid, node.gid);
+    this.setU32(offset + Attr.rdev, 0);
+    this.setU32(offset + Attr.blksize, IO_BLOCK_BYTES);
+    this.setU32(offset + Attr.flags, 0);
   }
 
   /** struct fuse_attr_out; returns its length. */
   attrOut(node: Node, type: number): number {
-    this.setU64(0, node.isVolatile ? 0 : STABLE_SECONDS);
-    this.setU64(8, 0);
-    this.attr(16, node, type);
-    return ATTR_OUT_BYTES;
+    this.setU64(AttrOut.attrValid, node.isVolatile ? 0 : STABLE_SECONDS);
+    this.setU64(AttrOut.attrValidNsec, 0);
+    this.attr(AttrOut.attr, node, type);
+    return AttrOut.bytes;
   }
 
   /** struct fuse_entry_out; returns its length. A name is looked up anew each time if it may lead elsewhere by then (T2). */
   entryOut(nodeid: number, node: Node, type: number): number {
-    this.setU64(0, nodeid);
-    this.setU64(8, 0);
-    this.setU64(16, node.isVolatile ? 0 : STABLE_SECONDS);
-    this.setU64(24, node.isVolatile ? 0 : STABLE_SECONDS);
-    this.setU64(32, 0);
-    this.attr(40, node, type);
-    return ENTRY_OUT_BYTES;
+    const validSeconds = node.isVolatile ? 0 : STABLE_SECONDS;
+    this.setU64(EntryOut.nodeid, nodeid);
+    this.setU64(EntryOut.generation, 0);
+    this.setU64(EntryOut.entryValid, validSeconds);
+    this.setU64(EntryOut.attrValid, validSeconds);
+    this.setU64(EntryOut.entryValidNsec, 0);
+    this.attr(EntryOut.attr, node, type);
+    return EntryOut.bytes;
   }
 
   /** struct fuse_open_out at `offset`. `backingId` goes with FOPEN_PASSTHROUGH. */
   openOut(offset: number, handle: number, openFlags: number, backingId = 0): void {
-    this.setU64(offset, handle);
-    this.setU32(offset + 8, openFlags);
-    this.setU32(offset + 12, backingId);
+    this.setU64(offset + OpenOut.fh, handle);
+    this.setU32(offset + OpenOut.openFlags, openFlags);
+    this.setU32(offset + OpenOut.backingId, backingId);
   }
 
   /** struct fuse_dirent at `offset`; returns its padded length, or 0 when it does not end before `limit`. */
@@ -125,14 +124,14 @@ export class Reply {
     type: number,
     nextOffset: number,
   ): number {
-    const length = (DIRENT_HEADER_BYTES + name.length + 7) & ~7;
+    const length = (Dirent.name + name.length + 7) & ~7;
     if (offset + length > limit) return 0;
-    this.setU64(offset, inode);
-    this.setU64(offset + 8, nextOffset);
-    this.setU32(offset + 16, name.length);
-    this.setU32(offset + 20, type >> 12);
-    this.clear(offset + DIRENT_HEADER_BYTES, length - DIRENT_HEADER_BYTES);
-    this.text.write(name, OUT_HEADER_BYTES + offset + DIRENT_HEADER_BYTES, 'latin1');
+    this.setU64(offset + Dirent.ino, inode);
+    this.setU64(offset + Dirent.off, nextOffset);
+    this.setU32(offset + Dirent.namelen, name.length);
+    this.setU32(offset + Dirent.type, type >> 12);
+    this.clear(offset + Dirent.name, length - Dirent.name);
+    this.text.write(name, OUT_HEADER_BYTES + offset + Dirent.name, 'latin1');
     return length;
   }
 

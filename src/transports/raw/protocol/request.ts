@@ -34,7 +34,10 @@ export class Request {
     this.buffer = buffer;
   }
 
-  /** Reads the header of what lies in `buffer`. False when that is no whole message. */
+  /**
+   * Reads the header of what lies in `buffer`. False when that is no whole message, or has a unique that no answer could name: 0
+   * would make the answer a notification.
+   */
   parse(buffer: ReceiveBuffer, length: number): boolean {
     this.buffer = buffer;
     this.length = length;
@@ -43,7 +46,7 @@ export class Request {
     this.opcode = words[1]!;
     this.unique = words[2]! + words[3]! * TWO_32;
     this.nodeid = words[4]! + words[5]! * TWO_32;
-    return true;
+    return this.unique > 0 && this.unique <= Number.MAX_SAFE_INTEGER;
   }
 
   /** The caller. Requests of one caller in a row share the object. */
