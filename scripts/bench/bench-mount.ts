@@ -37,18 +37,41 @@ export class BenchMount {
     return mount;
   }
 
+  /** A path in the mount. */
+  path(name: string): string {
+    return join(this.directory, name);
+  }
+
+  /** A name beside the mount for one more FIFO of the kernel. */
+  async anotherFifo(name: string): Promise<string> {
+    const path = join(this.#base, name);
+    await run('mkfifo', [path]);
+    return path;
+  }
+
+  /** What a table of info/ holds. */
+  async table<Row>(name: string): Promise<Row[]> {
+    const options = { maxBuffer: 1024 ** 3 };
+    const { stdout } = await run('cat', [this.path(`info/${name}.json`)], options);
+    return JSON.parse(stdout) as Row[];
+  }
+
   /** `passthrough` or `cached`. */
   async shmBacking(): Promise<string> {
-    const { stdout } = await run('cat', [join(this.directory, 'info/transport.json')]);
-    const facts = JSON.parse(stdout) as { name: string; value: string }[];
+    const facts = await this.table<{ name: string; value: string }>('transport');
     return facts.find(({ name }) => name === 'shm-backing')!.value;
+  }
+
+  /** The serving process. */
+  async serverPid(): Promise<number> {
+    const [row] = await this.table<{ pid: number }>('version');
+    return row!.pid;
   }
 
   async stop(): Promise<void> {
     await run(process.execPath, [program, 'umount', this.directory]);
     rmSync(this.tmpfsFile, { force: true });
-    rmSync(this.kernelFifo);
     rmdirSync(this.directory);
-    rmdirSync(this.#base);
+    rmSync(this.#base, { recursive: true });
   }
 }

@@ -1,13 +1,15 @@
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import type { BenchMount } from './bench-mount.ts';
-import { median, type Row } from './rows.ts';
+import { compare, figureAtMost, ratioAtMost, type Row } from './rows.ts';
+import { residentBytes } from './server.ts';
 
 const SMALL = 1000;
-const LARGE = 100_000;
+const SIZES = [100_000, 1_000_000];
 /** Knotes that are registered, or triggered and collected, for one figure. */
 const SAMPLE = 1000;
-const FIRST_SAMPLE_IDENT = 1_000_000;
+const FIRST_SAMPLE_IDENT = 10_000_000;
+/** Of the sizes, the one at which the memory of a knote is looked at. */
+const WEIGHED = 1_000_000;
 
 /** A kqueue of the mount, used by its text form as a script would. */
 class TextQueue {
@@ -43,11 +45,21 @@ const add = (ident: number): string => `add user ${ident} clear\n`;
 const trigger = (ident: number): string => `modify user ${ident} trigger\n`;
 const remove = (ident: number): string => `delete user ${ident}\n`;
 
-/** Microseconds a knote for registering, and for triggering and collecting, in a queue of `size` knotes. */
-function measure(path: string, size: number): { register: number; deliver: number } {
+interface Costs {
+  /** Microseconds a knote. */
+  readonly register: number;
+  readonly deliver: number;
+  /** Resident memory of the server a knote, in bytes. */
+  readonly memory: number;
+}
+
+/** What registering, and triggering and collecting, cost in a queue of `size` knotes. */
+function measure(path: string, size: number, server: number): Costs {
+  const before = residentBytes(server);
   const queue = new TextQueue(path);
   try {
     for (let first = 0; first < size; first += SAMPLE) queue.apply(add, first, SAMPLE);
+    const memory = (residentBytes(server) - before) / size;
     const start = performance.now();
     queue.apply(add, FIRST_SAMPLE_IDENT, SAMPLE);
     const registered = performance.now();
@@ -59,26 +71,46 @@ function measure(path: string, size: number): { register: number; deliver: numbe
     return {
       register: ((registered - start) * 1000) / SAMPLE,
       deliver: ((delivered - again) * 1000) / SAMPLE,
+      memory,
     };
   } finally {
     queue.close();
   }
 }
 
-/** What a knote costs in a queue of 100,000 against one of 1,000: the engine does not walk its knotes. */
-export function knoteCosts(mount: BenchMount, rounds: number): Row[] {
-  const path = join(mount.directory, 'kqueue');
-  measure(path, SMALL);
-  const pairs = Array.from({ length: rounds }, () => ({
-    small: measure(path, SMALL),
-    large: measure(path, LARGE),
-  }));
-  return (['register', 'deliver'] as const).map((step) => ({
-    what: step === 'register' ? 'register a knote' : 'trigger and collect',
-    unit: 'us',
-    ipcfs: median(pairs.map(({ large }) => large[step])),
-    peer: median(pairs.map(({ small }) => small[step])),
-    peerName: 'at 1,000 knotes, not 100,000',
-    ratio: median(pairs.map(({ small, large }) => large[step] / small[step])),
-  }));
+/** What a knote costs in a queue of many against one of few: the engine does not walk its knotes. */
+export async function* knoteCosts(mount: BenchMount, rounds: number): AsyncIterable<Row> {
+  const path = mount.path('kqueue');
+  const server = await mount.serverPid();
+  measure(path, SMALL, server);
+  for (const size of SIZES) {
+    const pairs = Array.from({ length: rounds }, () => ({
+      small: measure(path, SMALL, server),
+      large: measure(path, size, server),
+    }));
+    for (const step of ['register', 'deliver'] as const) {
+      let round = 0;
+      yield await compare(
+        {
+          what:
+            (step === 'register' ? 'register a knote' : 'trigger and collect a knote') +
+            ` among ${size.toLocaleString('en')}`,
+          unit: 'us',
+          peerName: `among ${SMALL.toLocaleString('en')}`,
+          goal: ratioAtMost(1.5),
+        },
+        rounds,
+        () => pairs[round++]!.large[step],
+        () => pairs[round]!.small[step],
+      );
+    }
+    if (size !== WEIGHED) continue;
+    // The first round's queue finds the server small; later ones use what that one left free.
+    yield await compare(
+      { what: 'memory of a knote', unit: 'bytes', peerName: '', goal: figureAtMost(400) },
+      1,
+      () => pairs[0]!.large.memory,
+      null,
+    );
+  }
 }
