@@ -2,6 +2,7 @@ import { assert } from '../kern/assert.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import { EINVAL, ENOMEM, ENOSPC } from '../kern/errno.ts';
 import type { Operation } from '../kern/operation.ts';
+import { IPC_PRIVATE } from './flags.ts';
 import { destroySegment } from './lifetime.ts';
 import { pagesOf, roundToPages } from './limits.ts';
 import type { SegmentBacking } from './memory.ts';
@@ -37,6 +38,7 @@ export class Creation {
     const { key, mode, lingers = false } = options;
     const segment = new Segment(shm, credentials, { slot: table.nextSlot(), key, mode, lingers });
     table.insert(segment);
+    if (key !== IPC_PRIVATE) shm.keysChanged();
     return new Creation(shm, segment);
   }
 
@@ -72,6 +74,7 @@ export class Creation {
     segment.isWired = mustWire;
     segment.changeTime = kernel.host.clock.realtime();
     table.publish(segment);
+    this.#shm.idsChanged();
     segment.channel.wakeup();
     return segment.id;
   }

@@ -1,4 +1,5 @@
 import { NOTE_DELETE } from '../kern/klist.ts';
+import { IPC_PRIVATE } from './flags.ts';
 import { type Segment, SegmentState } from './segment.ts';
 import type { ShmSubsystem } from './subsystem.ts';
 
@@ -8,9 +9,12 @@ import type { ShmSubsystem } from './subsystem.ts';
  */
 export function removeSegment(shm: ShmSubsystem, segment: Segment): void {
   const isFirst = segment.state === SegmentState.Live;
+  const { key } = segment;
   shm.table.forgetKey(segment);
   segment.state = SegmentState.Removed;
   if (isFirst) segment.klist.notify(NOTE_DELETE);
+  if (key !== IPC_PRIVATE) shm.keysChanged();
+  if (isFirst && !segment.isVisible) shm.idsChanged();
   if (segment.attachCount === 0) destroySegment(shm, segment);
 }
 
@@ -23,10 +27,14 @@ export function dropAttachment(shm: ShmSubsystem, segment: Segment): void {
 
 /** Gives back everything that a segment has: slot, pages, key, memory. Whoever waits for its creation looks again. */
 export function destroySegment(shm: ShmSubsystem, segment: Segment): void {
+  const { backing, key, isVisible } = segment;
+  const isCreating = segment.state === SegmentState.Creating;
   shm.table.remove(segment);
-  const { backing } = segment;
   segment.backing = null;
   backing?.free();
   segment.channel.wakeup();
+  if (isCreating) segment.klist.notify(NOTE_DELETE);
   segment.klist.clear();
+  if (key !== IPC_PRIVATE) shm.keysChanged();
+  if (isVisible) shm.idsChanged();
 }

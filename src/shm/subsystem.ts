@@ -19,6 +19,9 @@ export class ShmSubsystem {
   /** Resizes of the table wait here until no call is under way. */
   readonly resizers: WaitChannel;
   #callsUnderWay = 0;
+  /** Called when a key has come or gone, and when an id has: whoever shows them as names sets these. */
+  keysChanged: () => void = () => undefined;
+  idsChanged: () => void = () => undefined;
 
   constructor(kernel: Kernel, memory: SegmentMemory) {
     this.kernel = kernel;

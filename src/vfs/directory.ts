@@ -126,7 +126,7 @@ export class Directory extends Node {
     this.entries.set(name, node);
     node.names.push({ directory: this, name });
     if (node instanceof Directory) this.linkCount++;
-    this.#touch();
+    this.touch();
   }
 
   /** Takes a name away, and tells the node when it was the last. The node. */
@@ -150,11 +150,12 @@ export class Directory extends Node {
       1,
     );
     if (node instanceof Directory) this.linkCount--;
-    this.#touch();
+    this.touch();
     return node;
   }
 
-  #touch(): void {
+  /** Names have changed: the times say so. */
+  protected touch(): void {
     const now = this.context.now();
     this.times.modified = now;
     this.times.changed = now;

@@ -1,6 +1,6 @@
 import type { Credentials } from '../kern/credentials.ts';
 import { EEXIST, EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
-import { noteCreate, noteWrite } from '../kqueue/filters/vnode-notes.ts';
+import { noteWrite } from '../kqueue/filters/vnode-notes.ts';
 import { Creation } from '../shm/creation.ts';
 import { Directory } from './directory.ts';
 import type { Name, Node, NodeContext, Ownership } from './node.ts';
@@ -47,14 +47,25 @@ abstract class SegmentDirectory extends Directory {
     const node = this.find(name);
     if (typeof node === 'number') return this.entries.has(name) ? -EPERM : node;
     const error = node.unlink();
-    if (error !== 0) return -error;
+    return error === 0 ? 0 : -error;
+  }
+
+  /** A segment has come or gone, by whatever way (K114). */
+  protected namesChanged(): void {
+    this.touch();
     noteWrite(this, false);
-    return 0;
   }
 }
 
 /** shm/id: segments by id, private ones too. */
 class SegmentIdDirectory extends SegmentDirectory {
+  constructor(context: NodeContext, files: SegmentFiles, ownership: Ownership) {
+    super(context, files, ownership);
+    files.shm.idsChanged = () => {
+      this.namesChanged();
+    };
+  }
+
   protected override find(name: Name): SegmentNode | number {
     if (!/^(0|[1-9][0-9]{0,9})$/.test(name)) return -EINVAL;
     const segment = this.files.shm.table.find(Number(name));
@@ -74,6 +85,9 @@ export class SegmentKeyDirectory extends SegmentDirectory {
     super(context, files, ownership);
     this.add('ctl', new SegmentControl(context, files));
     this.add('id', new SegmentIdDirectory(context, files, ownership));
+    files.shm.keysChanged = () => {
+      this.namesChanged();
+    };
   }
 
   protected override find(name: Name): SegmentNode | number {
@@ -105,7 +119,6 @@ export class SegmentKeyDirectory extends SegmentDirectory {
     }
     const node = this.files.nodeFor(creation.segment);
     node.beginCreation(creation, staged);
-    noteCreate(this);
     return node;
   }
 

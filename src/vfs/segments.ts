@@ -3,7 +3,7 @@ import { EBUSY, EINVAL, EINTR, EMFILE, ENOENT, ENOMEM, ENOSPC } from '../kern/er
 import type { FileOps } from '../kern/file.ts';
 import type { Klist, Knote } from '../kern/klist.ts';
 import { plainFileKqfilter } from '../kqueue/filters/vnode.ts';
-import { noteWrite } from '../kqueue/filters/vnode-notes.ts';
+import { noteTruncate, noteWrite } from '../kqueue/filters/vnode-notes.ts';
 import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
 import { assert } from '../kern/assert.ts';
@@ -198,6 +198,7 @@ export class SegmentNode extends Node {
   #setSize(sizeBytes: number): number {
     if (this.#creation === null) return sizeBytes === this.segment.sizeBytes ? 0 : -EINVAL;
     const { creation, staged, file } = this.#creation;
+    const sizeBefore = staged.sizeBytes;
     // Opening with O_TRUNC says nothing of the size that is wanted.
     const { memory } = this.#files;
     memory.adopt(staged);
@@ -205,6 +206,7 @@ export class SegmentNode extends Node {
     memory.adopt(null);
     if (id < 0) return id;
     this.#creation = null;
+    if (sizeBytes !== sizeBefore) noteTruncate(this, sizeBytes > sizeBefore);
     if (file !== null) {
       const hold = file.data as Hold;
       const attached = atOnce(attach(this.#files.shm, hold.process, this.segment, attachFlags(file)));

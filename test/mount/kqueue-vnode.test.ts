@@ -110,11 +110,13 @@ describeMount('VNODE notes of the tree', () => {
   });
 
   test('K114: segments and named queues are nodes too', async () => {
-    expect(await notes(['shm', 'kqueues'], 'truncate -s 64K shm/0x1234; touch kqueues/q')).toEqual({
+    const directories = ['shm', 'shm/id', 'kqueues'];
+    expect(await notes(directories, 'truncate -s 64K shm/0x1234; touch kqueues/q')).toEqual({
       shm: 'write',
+      'shm/id': 'write',
       kqueues: 'write',
     });
-    const watched = ['shm', 'shm/0x1234', 'kqueues', 'kqueues/q'];
+    const watched = [...directories, 'shm/0x1234', 'kqueues/q'];
     expect(await notes(watched, 'chmod 600 shm/0x1234 kqueues/q')).toEqual({
       'shm/0x1234': 'attrib',
       'kqueues/q': 'attrib',
@@ -124,10 +126,84 @@ describeMount('VNODE notes of the tree', () => {
     });
     expect(await notes(watched, 'rm shm/0x1234 kqueues/q')).toEqual({
       shm: 'write',
+      'shm/id': 'write',
       'shm/0x1234': 'delete',
       kqueues: 'write',
       'kqueues/q': 'delete',
     });
+  });
+
+  test('K114: what comes and goes by shm/ctl is told to shm, shm/id and the segment', async () => {
+    const dirs = ['shm', 'shm/id'];
+    const ask = (request: string) => `exec 3<>shm/ctl; echo '${request}' >&3; cat <&3`;
+    expect(await notes(dirs, ask('get 0x51 8K create'))).toEqual({ shm: 'write', 'shm/id': 'write' });
+    expect(await notes(dirs, ask('get 0x51 8K'))).toEqual({});
+    expect(await notes(dirs, ask('get private 8K create'))).toEqual({ 'shm/id': 'write' });
+    const keyed = (await mount.table('shm')).find(({ key }) => key === '0x00000051')!['id']!;
+    const segment = [`shm/0x51`, `shm/id/${keyed}`];
+    expect(await notes([...dirs, ...segment], ask(`set ${keyed} mode=0644`))).toEqual({
+      [segment[0]!]: 'attrib',
+      [segment[1]!]: 'attrib',
+    });
+    expect(await notes([...dirs, ...segment], ask(`rmid ${keyed}`))).toEqual({
+      shm: 'write',
+      'shm/id': 'write',
+      [segment[0]!]: 'delete',
+      [segment[1]!]: 'delete',
+    });
+    expect(await notes(dirs, 'rm shm/id/*')).toEqual({ 'shm/id': 'write' });
+  });
+
+  test('K114: a lingering segment leaves shm with its removal, and shm/id with its last detach', async () => {
+    const dirs = ['shm', 'shm/id'];
+    await mount.output(`exec 3<>shm/ctl; echo 'get 0x52 8K create linger' >&3`);
+    const fd = await a.open('shm/0x52', 'r');
+    expect(await notes([...dirs, 'shm/0x52'], 'rm shm/0x52')).toEqual({ shm: 'write', 'shm/0x52': 'delete' });
+    const queue = await TextQueue.open(a);
+    await queue.change('add vnode shm/id write clear');
+    expect(await queue.take()).toEqual([]);
+    await a.close(fd);
+    expect(await queue.next()).toEqual(['vnode shm/id data=0 flags=clear fflags=write udata=-']);
+  });
+
+  test('K114: a segment that is made by opening shows its key at once, its id with its size, and goes without one', async () => {
+    const watched = ['shm', 'shm/id'];
+    const queue = await TextQueue.open(a);
+    await queue.change(...watched.map((path) => `add vnode ${path} ${ALL}`));
+    const O_CREAT = 0o100;
+    const told = async () => (await queue.take()).map((line) => line.split(' ')[1]);
+    const made = await a.open('shm/0x53', 'rw', O_CREAT);
+    expect(await told()).toEqual(['shm']);
+    await queue.change(`add vnode shm/0x53 ${ALL}`);
+    await a.call({ call: 'ftruncate', fd: made, size: 4096 });
+    expect((await queue.take()).sort()).toEqual([
+      'vnode shm/0x53 data=0 flags=clear fflags=extend,write udata=-',
+      'vnode shm/id data=0 flags=clear fflags=write udata=-',
+    ]);
+    await a.close(made);
+    const abandoned = await a.open('shm/0x54', 'rw', O_CREAT);
+    expect(await told()).toEqual(['shm']);
+    await queue.change(`add vnode shm/0x54 delete`);
+    await a.close(abandoned);
+    expect((await queue.next()).sort()).toEqual([
+      'vnode shm data=0 flags=clear fflags=write udata=-',
+      'vnode shm/0x54 data=0 flags=oneshot fflags=delete udata=-',
+    ]);
+    expect(await mount.output('ls shm/id | wc -l; rm shm/0x53')).toBe('1\n');
+  });
+
+  test('K114: the times of shm and shm/id say when names have changed', async () => {
+    const times = async () => (await mount.output('stat -c "%.9Y %.9Z" shm shm/id')).trimEnd().split(/\s+/);
+    const before = await times();
+    await mount.output('truncate -s 4K shm/0x55');
+    const made = await times();
+    await mount.output('rm shm/0x55');
+    const removed = await times();
+    expect(before).toHaveLength(4);
+    for (const index of before.keys()) {
+      expect(Number(made[index])).toBeGreaterThan(Number(before[index]));
+      expect(Number(removed[index])).toBeGreaterThan(Number(made[index]));
+    }
   });
 
   test('K114: a write to a setting is a WRITE on its file', async () => {
