@@ -6,6 +6,11 @@ set -euo pipefail
 declare -A package_of=(
   [fusermount3]=fuse3
   [setpriv]=util-linux
+  [tmux]=tmux
+  [zsh]=zsh
+  [fish]=fish
+  [groff]=groff
+  [mandoc]=mandoc
 )
 missing=()
 for program in "${!package_of[@]}"; do

@@ -1,6 +1,9 @@
-import { type Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import { argument } from './arguments.ts';
+import { COMPLETION_SCRIPTS } from './completion/scripts.ts';
+import { answerShell, COMPLETE_COMMAND, type Shell, SHELLS } from './completion/shells.ts';
 import { doctor } from './doctor.ts';
+import { helpCommand } from './help/command.ts';
 import { mountCommand, type MountCommandOptions } from './mount.ts';
 import { parsePipeBuf, parseSpin, parseSysctl } from './mount-options.ts';
 import type { SysctlSetting } from './sysctl-settings.ts';
@@ -21,6 +24,7 @@ function defineMount(root: Command): void {
     .argument('<DIR>', 'an existing directory')
     .option('-f, --foreground', 'stay, and unmount on SIGINT and SIGTERM', false)
     .option('--allow-other', 'let other users in (always so when root mounts)', false)
+    .option('--noexec', 'let nobody execute what is in the mount', false)
     .addOption(
       new Option('--spin <MICROSECONDS>', 'how long to look for the next request before sleeping')
         .argParser(argument(parseSpin))
@@ -81,10 +85,39 @@ function defineDoctor(root: Command): void {
     });
 }
 
+function defineCompletion(root: Command): void {
+  root
+    .command('completion')
+    .description('print what makes a shell complete commands, options, mounts and changes')
+    .addArgument(new Argument('<SHELL>', 'for which shell').choices(SHELLS))
+    .action((shell: Shell) => {
+      process.stdout.write(COMPLETION_SCRIPTS[shell]);
+    });
+  root
+    .command(COMPLETE_COMMAND, { hidden: true })
+    .addArgument(new Argument('<SHELL>').choices(SHELLS))
+    .argument('[WORDS...]')
+    .action(async (shell: Shell, words: readonly string[]) => {
+      process.stdout.write(await answerShell(root, shell, words));
+    });
+}
+
+function defineHelp(root: Command): void {
+  root
+    .command('help')
+    .description('show the help of a command, or a topic')
+    .argument('[TOPIC]', 'a command or a topic')
+    .action(async (name: string | undefined) => {
+      await helpCommand(root, name);
+    });
+}
+
 /** Every command, in the order in which the help lists them. */
 export const COMMANDS: readonly ((root: Command) => void)[] = [
   defineMount,
   defineUmount,
   defineWait,
   defineDoctor,
+  defineCompletion,
+  defineHelp,
 ];

@@ -12,6 +12,7 @@ import { packageVersion } from './version.ts';
 export interface MountCommandOptions {
   readonly foreground: boolean;
   readonly allowOther: boolean;
+  readonly noexec: boolean;
   /** In milliseconds. */
   readonly spin: number;
   readonly shmBacking: 'auto' | 'passthrough' | 'cached';
@@ -70,6 +71,7 @@ async function serve(
   const mounted = await mountRaw({
     directory,
     allowOther: options.allowOther || process.getuid!() === 0,
+    noExec: options.noexec,
     version: packageVersion(),
     spinMs: options.spin,
     shmBacking: options.shmBacking,

@@ -1,5 +1,6 @@
-import { Command } from 'commander';
+import { Command, Help, type Option } from 'commander';
 import { COMMANDS } from './commands.ts';
+import { topicList } from './help/command.ts';
 import { packageVersion } from './version.ts';
 
 /** The command line: what parses it, and what help, completion and the manual are made from. */
@@ -8,7 +9,9 @@ export function program(): Command {
     .description('BSD inter-process communication as a file system')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
-    .helpCommand('help [COMMAND]', 'show the help of a command')
+    .helpCommand(false)
+    .addHelpText('after', topicList)
+    .configureHelp({ optionDescription: (option) => describeOption(option) })
     .showHelpAfterError(false)
     .exitOverride()
     .configureOutput({
@@ -18,6 +21,16 @@ export function program(): Command {
     });
   for (const define of COMMANDS) define(root);
   return root;
+}
+
+/** As commander has it, without a default that only says that the option is not given. */
+function describeOption(option: Option): string {
+  const defaultValue: unknown = option.defaultValue;
+  const isAbsence = defaultValue === false || (Array.isArray(defaultValue) && defaultValue.length === 0);
+  const shown = isAbsence
+    ? (Object.create(option, { defaultValue: { value: undefined } }) as Option)
+    : option;
+  return new Help().optionDescription(shown);
 }
 
 /** commander's message without its prefix and hints, as one line that names the help. */

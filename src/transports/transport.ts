@@ -4,6 +4,8 @@ export interface MountOptions {
   readonly directory: string;
   /** Whether users other than the one who mounts may use the mount. */
   readonly allowOther: boolean;
+  /** Whether nobody may execute files of the mount, nor map them executable. */
+  readonly noExec?: boolean;
   /** Of this program, for info/version. */
   readonly version: string;
   readonly spinMs: number;

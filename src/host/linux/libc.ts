@@ -95,6 +95,7 @@ export const EFD_NONBLOCK = 0o4000;
 export const EFD_CLOEXEC = 0o2000000;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
+export const MS_NOEXEC = 8;
 export const MNT_DETACH = 2;
 export const SIGPIPE = 13;
 export const SIGIO = 29;

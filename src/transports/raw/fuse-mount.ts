@@ -3,7 +3,9 @@ import { closeSync } from 'node:fs';
 import { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM, errnoName } from '../../kern/errno.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
-import { MountFailure } from '../transport.ts';
+import { MountFailure, type MountOptions } from '../transport.ts';
+
+type MountFlags = Pick<MountOptions, 'directory' | 'allowOther' | 'noExec'>;
 
 export const FUSE_DEVICE = '/dev/fuse';
 export const FILE_SYSTEM_TYPE = 'fuse.ipcfs';
@@ -57,16 +59,16 @@ export function unmount(directory: string): boolean {
 }
 
 /** Mounts on `directory`; the descriptor of the connection, which the caller closes. */
-export function mountFuse(directory: string, allowOther: boolean): number {
+export function mountFuse(options: MountFlags): number {
   if (process.getuid!() === 0) {
-    const descriptor = mountAsRoot(directory, allowOther);
+    const descriptor = mountAsRoot(options);
     if (descriptor !== null) return descriptor;
   }
-  return mountByHelper(directory, allowOther);
+  return mountByHelper(options);
 }
 
 /** mount(2); null when this root has not the right (in a container), and the helper may still. */
-function mountAsRoot(directory: string, allowOther: boolean): number | null {
+function mountAsRoot({ directory, allowOther, noExec }: MountFlags): number | null {
   const descriptor = libc.open(FUSE_DEVICE, libc.O_RDWR | libc.O_NONBLOCK | libc.O_CLOEXEC);
   if (descriptor < 0) throw deviceFailure(libc.errno());
   const options = [
@@ -77,7 +79,7 @@ function mountAsRoot(directory: string, allowOther: boolean): number | null {
     'default_permissions',
     ...(allowOther ? ['allow_other'] : []),
   ];
-  const flags = libc.MS_NOSUID | libc.MS_NODEV;
+  const flags = libc.MS_NOSUID | libc.MS_NODEV | (noExec === true ? libc.MS_NOEXEC : 0);
   if (libc.mount(FILE_SYSTEM_NAME, directory, FILE_SYSTEM_TYPE, flags, options.join(',')) === 0) {
     return descriptor;
   }
@@ -109,7 +111,7 @@ export function deviceFailure(errno: number): MountFailure {
 }
 
 /** Lets the set-user-id helper mount and hand the connection over through a socket. */
-function mountByHelper(directory: string, allowOther: boolean): number {
+function mountByHelper({ directory, allowOther, noExec }: MountFlags): number {
   const pair = new Int32Array(2);
   if (libc.socketpair(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0, pair) < 0) {
     throw new MountFailure(
@@ -124,6 +126,7 @@ function mountByHelper(directory: string, allowOther: boolean): number {
       'nosuid',
       'nodev',
       'default_permissions',
+      ...(noExec === true ? ['noexec'] : []),
       ...(allowOther ? ['allow_other'] : []),
     ];
     const helper = spawnSync(HELPER, ['-o', options.join(','), '--', directory], {

@@ -1,0 +1,75 @@
+import { Argument, type Command, Option } from 'commander';
+import { mountTable } from '../../host/linux/mount-table.ts';
+import { FILE_SYSTEM_TYPE } from '../../transports/raw/fuse-mount.ts';
+import { TOPICS } from '../help/topics.ts';
+import { completeChange } from './changes.ts';
+
+export interface Candidate {
+  readonly value: string;
+  readonly description: string;
+  /** More is to follow: no blank is put behind it. */
+  readonly isOpen?: boolean;
+}
+
+/** Which names of files can stand there too. */
+export type FileKind = 'none' | 'files' | 'directories';
+
+export interface Values {
+  readonly candidates: readonly Candidate[];
+  readonly files: FileKind;
+}
+
+/** Where a value is asked for. */
+export interface Place {
+  readonly root: Command;
+  readonly command: Command;
+  /** Of the command, before the cursor. */
+  readonly operands: readonly string[];
+  /** What is there of the value. */
+  readonly word: string;
+}
+
+/** What an argument or an option's value can be: its choices, or by the word that stands for it in the help. */
+export async function valuesOf(what: Argument | Option, place: Place): Promise<Values> {
+  if (what.argChoices !== undefined) {
+    return { candidates: what.argChoices.map((value) => ({ value, description: '' })), files: 'none' };
+  }
+  const placeholder = what instanceof Argument ? what.name() : /<(.+)>/.exec(what.flags)?.[1];
+  switch (placeholder) {
+    case 'DIR':
+      return { candidates: place.command.name() === 'mount' ? [] : ipcfsMounts(), files: 'directories' };
+    case 'FILE':
+      return { candidates: [], files: 'files' };
+    case 'NAME=VALUE':
+      return { candidates: await tunables(), files: 'none' };
+    case 'CHANGE':
+      return { candidates: await completeChange(place.word, place.operands[0] ?? null), files: 'none' };
+    case 'TOPIC':
+      return { candidates: topics(place.root), files: 'none' };
+    default:
+      return { candidates: [], files: 'none' };
+  }
+}
+
+function ipcfsMounts(): Candidate[] {
+  const entries = mountTable().filter(({ type }) => type === FILE_SYSTEM_TYPE);
+  return entries.map(({ directory }) => ({ value: directory, description: 'ipcfs' }));
+}
+
+/** The registry needs the C library, which other completions do not wait for. */
+async function tunables(): Promise<Candidate[]> {
+  const { tunableVariables } = await import('../help/tunables.ts');
+  return tunableVariables().map(({ name, description }) => ({
+    value: `${name}=`,
+    description,
+    isOpen: true,
+  }));
+}
+
+function topics(root: Command): Candidate[] {
+  const commands = root.createHelp().visibleCommands(root);
+  return [
+    ...commands.map((command) => ({ value: command.name(), description: command.description() })),
+    ...[...TOPICS].map(([value, description]) => ({ value, description })),
+  ];
+}

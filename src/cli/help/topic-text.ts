@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { marked, type Token } from 'marked';
+import { assert } from '../../kern/assert.ts';
+import { packageFile } from '../version.ts';
+
+/** What `ipcfs help NAME` shows. */
+export interface Topic {
+  readonly name: string;
+  /** Parsed Markdown. */
+  readonly tokens: readonly Token[];
+}
+
+const part = /^<!-- help: ([a-z ]+) -->\n(.*?)^<!-- end of help -->$/gms;
+
+/** The text of a topic: the parts of the README that are marked with its name, so that there is one text to keep true. */
+export function findTopic(name: string): Topic {
+  const parts = [...readFileSync(packageFile('README.md'), 'utf8').matchAll(part)];
+  const texts = parts.filter(([, names]) => names!.split(' ').includes(name)).map(([, , text]) => text!);
+  assert(texts.length > 0, `the README has a part for the topic ${name}`);
+  return { name, tokens: marked.lexer(texts.join('\n')) };
+}
