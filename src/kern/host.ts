@@ -20,6 +20,16 @@ export interface DescriptorTarget {
   readonly isWritable: boolean;
 }
 
+/** What the serving process uses. */
+export interface ResourceUsage {
+  readonly residentBytes: number;
+  /** JavaScript objects of the serving thread. */
+  readonly heapBytes: number;
+  readonly processorSeconds: number;
+  /** When the process began, in seconds since the epoch. */
+  readonly startedSeconds: number;
+}
+
 /** What the kernel needs from the machine it runs on. */
 export interface Host {
   readonly clock: Clock;
@@ -46,6 +56,7 @@ export interface Host {
   identityOf(pid: number, descriptor: number): number;
   /** The supplementary groups of a thread; none when it has gone. */
   supplementaryGroups(threadId: number): readonly number[];
+  resourceUsage(): ResourceUsage;
   /** One line for the administrator, as the kernel's console would show. */
   log(message: string): void;
 }

@@ -1,6 +1,6 @@
 import { assert } from './assert.ts';
 import type { Callout, CalloutQueue } from './callout.ts';
-import { type Operation, type SleepOptions, type WaitChannel, WakeReason } from './operation.ts';
+import { isPause, type Operation, type SleepOptions, type WaitChannel, WakeReason } from './operation.ts';
 
 export const ThreadState = { New: 0, Running: 1, Sleeping: 2, Runnable: 3, Done: 4 } as const;
 export type ThreadState = (typeof ThreadState)[keyof typeof ThreadState];
@@ -16,6 +16,8 @@ export class Thread {
   options: SleepOptions | null = null;
   /** The monotonic time at which the current sleep began, in milliseconds. */
   sleepingSinceMs = 0;
+  /** How long it has slept in all, pauses excepted, in milliseconds; negative as long as it has not. */
+  sleptMs = -1;
   /** A signal is pending: it stays so until the operation has ended. */
   interrupted = false;
   reason: WakeReason = WakeReason.Awakened;
@@ -116,6 +118,9 @@ export class Scheduler {
   resume(thread: Thread, reason: WakeReason): void {
     assert(thread.state === ThreadState.Sleeping, 'only a sleeping thread is resumed');
     const channel = thread.channel!;
+    if (!isPause(thread.options!)) {
+      thread.sleptMs = Math.max(thread.sleptMs, 0) + this.#callouts.nowMs() - thread.sleepingSinceMs;
+    }
     if (thread.previousSleeper === null) channel.firstSleeper = thread.nextSleeper;
     else thread.previousSleeper.nextSleeper = thread.nextSleeper;
     if (thread.nextSleeper === null) channel.lastSleeper = thread.previousSleeper;

@@ -99,6 +99,7 @@ function scan(kqueue: Kqueue, sink: EventSink, wanted: number, end: number): num
   if (knotes.length === 0) return 0;
   const stored = sink.store(events);
   const delivered = Math.max(stored, 0);
+  kqueue.subsystem.deliveredEventCount += delivered;
   for (let index = knotes.length - 1; index >= delivered; index--) kqueue.prepend(knotes[index]!);
   for (let index = 0; index < delivered; index++) afterDelivery(kqueue, knotes[index]!);
   return stored;

@@ -33,6 +33,8 @@ export class KqueueSubsystem {
   checkLoop = DEFAULT_CHECK_LOOP;
   /** Whether an event wakes one collector, or all (K72). */
   wakeupOne = 1;
+  /** Events that collectors have been given. */
+  deliveredEventCount = 0;
   #lastId = 0;
   readonly #toNotify: Kqueue[] = [];
   #isNotifying = false;

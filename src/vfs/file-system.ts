@@ -24,6 +24,13 @@ import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
 import { sysctlsTable, sysctlTree } from './sysctls.ts';
 import type { Work } from './work.ts';
 import { MadeFile } from './made-file.ts';
+import {
+  formatMetrics,
+  formatMetricsJson,
+  type MetricSources,
+  type TransportCounter,
+} from './metric-families.ts';
+import { OperationMetrics } from './metrics.ts';
 import { formatTable, formatTableJson, type Table } from './table.ts';
 
 const STICKY_SHARED = 0o1777;
@@ -56,6 +63,10 @@ export class FileSystem {
   readonly context: NodeContext;
   readonly root: Directory;
   readonly openFiles = new OpenFileTable(MAX_OPEN_FILES);
+  /** What info/metrics shows of operations; the transport reports them. */
+  readonly operations = new OperationMetrics();
+  /** What info/metrics shows of the transport itself; set by it. */
+  transportCounters: () => Iterable<TransportCounter> = () => [];
   /** What info/transport shows; set by the transport. */
   transportFacts: () => Iterable<readonly [string, string | number]> = () => [];
   /** Which processes map which inodes of this mount now; set where the host can tell. */
@@ -125,6 +136,22 @@ export class FileSystem {
       add(table.name, () => formatTable(table));
       add(`${table.name}.json`, () => formatTableJson(table));
     }
+    const sources: MetricSources = {
+      host: kernel.host,
+      version: identity.version,
+      operations: this.operations,
+      pipes,
+      pairs,
+      budget: this.pipes.budget,
+      segments: this.shm.table,
+      kqueues: this.kqueues,
+      openFileCount: () => this.openFiles.size,
+      nodeCount: () => this.context.liveInodes,
+      blockedCalls: () => this.blockedCalls(),
+      transportCounters: () => this.transportCounters(),
+    };
+    info.add('metrics', new MadeFile(this.context, { lines: () => formatMetrics(sources) }));
+    info.add('metrics.json', new MadeFile(this.context, { lines: () => formatMetricsJson(sources) }));
     const content = { mode: READ_ONLY, ...owner };
     info.add('content', contentDirectory(this.context, content, { pipes, pairs, shm: segments }));
   }

@@ -80,7 +80,7 @@ function pairEndRow(node: PairEndNode, peer: PairEndNode): Cell[] {
 }
 
 /** Every node below `directory` that is none itself, each directory's in turn. */
-function* walk(directory: Directory): Iterable<Node> {
+export function* walk(directory: Directory): Iterable<Node> {
   // With a stack of its own: users may nest directories more deeply than calls can be nested.
   const stack = [directory.entries.values()];
   while (stack.length > 0) {

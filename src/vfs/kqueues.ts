@@ -10,6 +10,7 @@ import type { Knote } from '../kqueue/knote.ts';
 import type { Kqueue } from '../kqueue/kqueue.ts';
 import type { KqueueSubsystem } from '../kqueue/system.ts';
 import { checkUnlink, Directory } from './directory.ts';
+import { Engine } from './metrics.ts';
 import { type Name, Node, type NodeContext, type Ownership, S_IFREG } from './node.ts';
 import type { OpenFile } from './open-file.ts';
 
@@ -30,6 +31,7 @@ const binaryOps = fileOps(binaryKqueueOps);
 /** `kqueue` and `kqueue.bin`: every open is a new queue, which ends with its close. */
 export class KqueueControl extends Node {
   override readonly type = S_IFREG;
+  override readonly engine = Engine.Kqueue;
   override readonly isAliased = true;
   readonly #subsystem: KqueueSubsystem;
   readonly #ops: FileOps;
@@ -50,6 +52,7 @@ export class KqueueControl extends Node {
 /** kqueues/NAME: a queue that every open of the name shares. Its size is the number of pending events (K3). */
 export class KqueueNode extends Node {
   override readonly type = S_IFREG;
+  override readonly engine = Engine.Kqueue;
   override readonly isAliased = true;
   readonly kqueue: Kqueue;
 

@@ -8,6 +8,7 @@ import { noteAttributes } from '../kqueue/filters/vnode-notes.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { Directory } from './directory.ts';
+import { Engine } from './metrics.ts';
 import type { OpenFile } from './open-file.ts';
 import { Slicer } from './work.ts';
 
@@ -76,6 +77,8 @@ export abstract class Node {
   readonly inode: number;
   /** S_IFDIR and so on: what stat shows. */
   abstract readonly type: number;
+  /** Whose bytes reads and writes of it move. */
+  readonly engine: Engine = Engine.Tree;
   /** Permission bits, with set-id and sticky bits. */
   permissions: number;
   uid: number;

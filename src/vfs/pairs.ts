@@ -12,6 +12,7 @@ import { type PipeEnd, Presence } from '../pipe/end.ts';
 import { PipePair } from '../pipe/pair.ts';
 import type { PipeSubsystem } from '../pipe/subsystem.ts';
 import { checkRmdir, Directory } from './directory.ts';
+import { Engine } from './metrics.ts';
 import { type AttributeChange, type Name, Node, type NodeContext, type Ownership, S_IFREG } from './node.ts';
 import { notingWrite } from './noted-writes.ts';
 import type { OpenFile } from './open-file.ts';
@@ -22,6 +23,7 @@ const FILE_PERMISSIONS = 0o666;
 /** One end of a pair. It is open from the pair's making on, and closed for good by the close of its last descriptor. */
 export class PairEndNode extends Node {
   override readonly type = S_IFREG;
+  override readonly engine = Engine.Pipe;
   override readonly isAliased = true;
   readonly end: PipeEnd;
   /** Open files of this end. */

@@ -14,6 +14,7 @@ import { Fifo, fifoOps } from '../pipe/fifo.ts';
 import { fifoKqfilter } from '../pipe/fifo-filters.ts';
 import type { PipeSubsystem } from '../pipe/subsystem.ts';
 import { checkRmdir, checkUnlink, Directory } from './directory.ts';
+import { Engine } from './metrics.ts';
 import {
   type AttributeChange,
   type Name,
@@ -34,6 +35,7 @@ const LINK_MAX = 65000;
  */
 export class PipeNode extends Node {
   override readonly type = S_IFREG;
+  override readonly engine = Engine.Pipe;
   override readonly isAliased = true;
   readonly fifo: Fifo;
 

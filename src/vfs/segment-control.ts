@@ -12,6 +12,7 @@ import { shmat, shmdt } from '../shm/shmat.ts';
 import { ipcRemove, ipcSet, ipcStat } from '../shm/shmctl.ts';
 import { shmget } from '../shm/shmget.ts';
 import { shmLock, shmUnlock } from '../shm/shmlock.ts';
+import { Engine } from './metrics.ts';
 import { Node, type NodeContext, S_IFREG } from './node.ts';
 import { noFileOps, type OpenFile } from './open-file.ts';
 import type { SegmentFiles } from './segment-files.ts';
@@ -39,6 +40,7 @@ interface Conversation {
 /** shm/ctl: a request a line, an answer a line on the same descriptor. */
 export class SegmentControl extends Node {
   override readonly type = S_IFREG;
+  override readonly engine = Engine.SharedMemory;
   readonly #files: SegmentFiles;
 
   constructor(context: NodeContext, files: SegmentFiles) {

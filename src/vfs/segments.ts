@@ -15,6 +15,7 @@ import { pagesOf } from '../shm/limits.ts';
 import { type Segment, SegmentState } from '../shm/segment.ts';
 import { attach, detach } from '../shm/shmat.ts';
 import { ipcSet } from '../shm/shmctl.ts';
+import { Engine } from './metrics.ts';
 import { type AttributeChange, Node, type NodeContext, S_IFREG } from './node.ts';
 import { noFileOps, type OpenFile } from './open-file.ts';
 import type { SegmentStorage } from '../shm/storage.ts';
@@ -38,6 +39,7 @@ interface Hold {
 /** A segment as a file: stat is IPC_STAT, chmod and chown are IPC_SET, open and close are shmat and shmdt. */
 export class SegmentNode extends Node {
   override readonly type = S_IFREG;
+  override readonly engine = Engine.SharedMemory;
   readonly segment: Segment;
   readonly #files: SegmentFiles;
   /** While the size is not known: the creation, its memory, and the open file that creates. */

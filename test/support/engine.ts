@@ -3,7 +3,7 @@ import type { Clock, Timespec } from '../../src/kern/clock.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
 import { EPERM, ESRCH } from '../../src/kern/errno.ts';
 import { File, FREAD, FWRITE, FNONBLOCK } from '../../src/kern/file.ts';
-import { type Host, NO_IDENTITY, type SignalOwner } from '../../src/kern/host.ts';
+import { type Host, NO_IDENTITY, type ResourceUsage, type SignalOwner } from '../../src/kern/host.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import { EV_ONESHOT, type FilterOps, type Klist, type Knote } from '../../src/kern/klist.ts';
 import type { Operation } from '../../src/kern/operation.ts';
@@ -69,6 +69,10 @@ export class FakeHost implements Host {
 
   supplementaryGroups(): readonly number[] {
     return [];
+  }
+
+  resourceUsage(): ResourceUsage {
+    return { residentBytes: 50_000_000, heapBytes: 5_000_000, processorSeconds: 1.5, startedSeconds: 1000 };
   }
 
   log(message: string): void {

@@ -7,6 +7,7 @@ import {
   type DescriptorTarget,
   type Host,
   NO_IDENTITY,
+  type ResourceUsage,
   type SignalOwner,
   UNKNOWN_IDENTITY,
 } from '../../kern/host.ts';
@@ -16,6 +17,7 @@ import { maySignal, processGroupMembers, processStat, processStatus } from './pr
 
 const TICK_MS = 1;
 const NANOSECONDS_PER_MS = 1_000_000;
+const MICROSECONDS_PER_SECOND = 1_000_000;
 
 /** Calendar time is read once a tick and shared as one object, so that stamping allocates nothing (P139). */
 class SystemClock implements Clock {
@@ -105,6 +107,17 @@ export class LinuxHost implements Host {
 
   supplementaryGroups(threadId: number): readonly number[] {
     return processStatus(threadId)?.groups ?? [];
+  }
+
+  resourceUsage(): ResourceUsage {
+    const { rss, heapUsed } = process.memoryUsage();
+    const { user, system } = process.cpuUsage();
+    return {
+      residentBytes: rss,
+      heapBytes: heapUsed,
+      processorSeconds: (user + system) / MICROSECONDS_PER_SECOND,
+      startedSeconds: Math.round(Date.now() / 1000 - process.uptime()),
+    };
   }
 
   log(message: string): void {

@@ -6,6 +6,8 @@ import type { ReceiveBuffer } from './protocol/request.ts';
 /** A request whose operation runs or sleeps, and what its answer needs. */
 export class InFlight extends Call {
   unique = 0;
+  /** When the request arrived, on the monotonic clock, in milliseconds. */
+  receivedMs = 0;
   opcode = 0;
   /** For CREATE: the payload bytes already in place before the open's answer. */
   entryBytes = 0;

@@ -41,7 +41,7 @@ export function runLoop(session: Session, device: ServedDevice, options: LoopOpt
     const length = device.receive(session.buffers.current);
     const nowMs = callouts.nowMs();
     if (length > 0) {
-      session.serve(length);
+      session.serve(length, nowMs);
       spinUntilMs = nowMs + options.spinMs;
       if (!isReady && session.negotiated !== null) {
         isReady = true;
@@ -59,10 +59,12 @@ export function runLoop(session: Session, device: ServedDevice, options: LoopOpt
     if (length > 0) continue;
     switch (-length) {
       case EAGAIN:
+        session.reporter.idleTurns++;
         if (nowMs >= spinUntilMs && scheduler.runnableCount === 0) {
           const waitMs = callouts.nextDeadlineMs() - nowMs;
           const timeoutMs =
             waitMs === Infinity ? -1 : Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(waitMs)));
+          session.reporter.sleeps++;
           if (device.wait(timeoutMs)) session.settle();
         }
         break;

@@ -12,6 +12,7 @@ import { NodeTable } from './node-table.ts';
 import { Opcode } from './protocol/constants.ts';
 import { OpenOut, WriteOut } from './protocol/layouts.ts';
 import { BackingTable } from './backings.ts';
+import { Reporter } from './reporter.ts';
 import { Reply } from './protocol/reply.ts';
 import { Request } from './protocol/request.ts';
 
@@ -40,6 +41,7 @@ export class Session {
   /** For notifications, which go out while an answer lies in `reply`. */
   readonly #notice = new Reply(NOTICE_CAPACITY_BYTES);
   readonly buffers = new BufferPool();
+  readonly reporter: Reporter;
   /** How segments are mapped. */
   readonly backings: BackingTable;
   /** Set by INIT. */
@@ -59,8 +61,10 @@ export class Session {
     this.backings = new BackingTable(device);
     fileSystem.kernel.scheduler.onFailure = this.#onFailure;
     this.#request = new Request(this.buffers.current);
+    this.reporter = new Reporter(fileSystem);
     fileSystem.blockedCalls = () =>
       sleepingCalls(this.#inFlight.values(), ({ opcode }) => opcodeTable[opcode]!.name);
+    fileSystem.transportCounters = () => this.reporter.counters();
     fileSystem.transportFacts = () => [
       ['transport', 'raw'],
       ['protocol', `7.${this.negotiated?.minor ?? 0}`],
@@ -72,30 +76,36 @@ export class Session {
     return this.#inFlight.size;
   }
 
-  /** Serves one request that lies in `buffers.current`, and all that it wakes. */
-  serve(length: number): void {
+  /** Serves one request that lies in `buffers.current` since `receivedMs`, and all that it wakes. */
+  serve(length: number, receivedMs = this.fileSystem.kernel.host.clock.monotonicMs()): void {
+    this.reporter.receivedMs = receivedMs;
     const request = this.#request;
     if (!request.parse(this.buffers.current, length)) {
       log('dropped %d bytes that are no request', length);
       return;
     }
     const entry = opcodeTable[request.opcode];
+    let result: number;
     if (entry === undefined) {
-      this.#answer(request.unique, -ENOSYS);
+      result = -ENOSYS;
+      this.#answer(request.unique, result);
     } else if ((this.negotiated === null) !== (request.opcode === Opcode.INIT)) {
       log('%s %s the agreement', entry.name, this.negotiated === null ? 'before' : 'after');
-      if (entry.isAnswered) this.#answer(request.unique, -EIO);
+      result = -EIO;
+      if (entry.isAnswered) this.#answer(request.unique, result);
     } else if (request.bodyBytes < entry.minimumBytes) {
       log('%s of %d bytes is too short', entry.name, request.bodyBytes);
-      if (entry.isAnswered) this.#answer(request.unique, -EINVAL);
+      result = -EINVAL;
+      if (entry.isAnswered) this.#answer(request.unique, result);
     } else {
-      const result = this.#handle(entry, request);
+      result = this.#handle(entry, request);
       if (log.enabled) log('%s node %d -> %d', entry.name, request.nodeid, result);
       if (result !== STARTED && result !== ANSWERED && !this.#answer(request.unique, result) && result > 0) {
         log('the result of %s was not wanted any more', entry.name);
         entry.takeBack?.(this);
       }
     }
+    if (result !== STARTED) this.reporter.answered(request.opcode, result);
     this.settle();
   }
 
@@ -116,7 +126,9 @@ export class Session {
     this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
     this.#leave(thread);
     if (thread.opcode === Opcode.OPEN) this.fileSystem.openFiles.drop(thread.file!);
-    if (thread.unique !== 0) this.#answer(thread.unique, -EIO);
+    if (thread.unique === 0) return;
+    this.#answer(thread.unique, -EIO);
+    this.reporter.ended(thread, -EIO);
   };
 
   #complain(call: string, error: unknown): void {
@@ -137,6 +149,8 @@ export class Session {
     thread.opcode = request.opcode;
     thread.pid = request.credentials.pid;
     thread.isContinuation = false;
+    thread.receivedMs = this.reporter.receivedMs;
+    thread.sleptMs = -1;
     return thread;
   }
 
@@ -229,8 +243,11 @@ export class Session {
     return this.device.send(reply, length);
   }
 
-  readonly #onExit = (result: number, ended: Thread): void => {
+  readonly #onExit = (ownResult: number, ended: Thread): void => {
     const thread = ended as InFlight;
+    // A later part of one read(2) that finds nothing ends that read with what it has (P33).
+    const isRest = thread.isContinuation && thread.opcode === Opcode.READ;
+    const result = isRest && ownResult === -EAGAIN ? 0 : ownResult;
     if (thread.buffer !== null) {
       this.buffers.giveBack(thread.buffer);
       thread.buffer = null;
@@ -238,9 +255,11 @@ export class Session {
     this.#leave(thread);
     try {
       this.#answerEnd(thread, result);
+      this.reporter.ended(thread, result);
     } catch (error) {
       this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
       this.#answer(thread.unique, -EIO);
+      this.reporter.ended(thread, -EIO);
     }
   };
 
@@ -248,18 +267,15 @@ export class Session {
   #answerEnd(thread: InFlight, result: number): void {
     const { reply, device } = this;
     switch (thread.opcode) {
-      case Opcode.READ: {
-        // A later part of one read(2) that finds nothing ends that read with what it has (P33).
-        const count = thread.isContinuation && result === -EAGAIN ? 0 : result;
-        if (count > 0) {
+      case Opcode.READ:
+        if (result > 0) {
           this.#sendNotifications();
-          reply.header(thread.unique, 0, count);
+          reply.header(thread.unique, 0, result);
           device.sendGathered(reply, thread.gather);
         } else {
-          this.#answer(thread.unique, count);
+          this.#answer(thread.unique, result);
         }
         return;
-      }
       case Opcode.WRITE:
         // The kernel turns an error of a later part into a short count, which is no reason for a signal (P60).
         if (result === -EPIPE && !thread.isContinuation) {
