@@ -30,6 +30,13 @@ export class OpenFile extends File {
   isStream = false;
   /** A descriptor of memory that this file lets processes map; -1 for a file that cannot be mapped. */
   memoryDescriptor = -1;
+  /** The process that has opened it, when it can be mapped. */
+  memoryOwnerPid = -1;
+  /**
+   * Set before the close by a transport that hears of it while mappings made through this file may be left: calls `finish` when
+   * they are gone. Null where the close comes after them.
+   */
+  afterMappings: ((finish: () => void) => void) | null = null;
   /** Set by a transport that gives handles to its callers: the open has succeeded, and requests may name the handle. */
   isOpen = false;
   /** Calls on this file that sleep. */

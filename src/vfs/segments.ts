@@ -187,8 +187,16 @@ export class SegmentNode extends Node {
   release(file: OpenFile): void {
     const hold = file.data as Hold;
     if (this.#creation?.file === file) this.#endCreation();
-    if (hold.attachment !== null) detach(this.#files.shm, hold.process, hold.attachment);
-    this.#files.leave(hold.process);
+    if (file.afterMappings === null) this.#detach(hold);
+    else
+      file.afterMappings(() => {
+        this.#detach(hold);
+      });
+  }
+
+  #detach({ process, attachment }: Hold): void {
+    if (attachment !== null) detach(this.#files.shm, process, attachment);
+    this.#files.leave(process);
   }
 
   #endCreation(): void {
@@ -234,6 +242,7 @@ export class SegmentNode extends Node {
     file.ops = segmentOps;
     file.data = hold;
     file.memoryDescriptor = this.storage!.descriptor;
+    file.memoryOwnerPid = hold.process.credentials.pid;
   }
 }
 

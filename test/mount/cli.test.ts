@@ -172,6 +172,7 @@ describeMount('the command line', () => {
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).not.toContain('MISSING');
     for (const line of stdout.trimEnd().split('\n').slice(0, -1)) expect(line).toMatch(/^(ok|no) {5} \S/);
+    expect(stdout).toMatch(/^(ok|no) {5} segments +mapped (as their memory itself|through the page cache)/m);
     expect(stdout).toMatch(/You can mount: 'ipcfs mount DIR'\.\n$/);
   });
 });

@@ -8,6 +8,7 @@ const define = (prototype: string): Call => libc.func(prototype);
 const mmap = define('intptr_t mmap(intptr_t, size_t, int, int, int, long)');
 const munmap = define('int munmap(intptr_t, size_t)');
 const mprotect = define('int mprotect(intptr_t, size_t, int)');
+const clone = define('int clone(intptr_t, intptr_t, int, intptr_t)');
 const memset = define('intptr_t memset(intptr_t, int, size_t)');
 
 const MAP_SHARED = 1;
@@ -32,6 +33,7 @@ export class DriverMemory {
 
   perform(request: MemoryCall): Outcome {
     if (request.call === 'mmap') return this.#map(request.fd, request.length, request.protection);
+    if (request.call === 'fork') return forkSleeper();
     const mapping = this.#mappings[request.mapping];
     if (mapping === undefined || mapping === null) throw new Error(`no mapping ${request.mapping}`);
     const { address, bytes, words } = mapping;
@@ -39,6 +41,8 @@ export class DriverMemory {
       case 'munmap':
         this.#mappings[request.mapping] = null;
         return outcome(munmap(address, bytes.length));
+      case 'munmapEnd':
+        return outcome(munmap(address + bytes.length - request.count, request.count));
       case 'mprotect':
         return outcome(mprotect(address, bytes.length, request.protection));
       case 'peek': {
@@ -71,6 +75,16 @@ export class DriverMemory {
     const mapping = { address: mapped.result, bytes: new Uint8Array(buffer), words: new Int32Array(buffer) };
     return { result: this.#mappings.push(mapping) - 1 };
   }
+}
+
+const SIGCHLD = 17;
+const STACK_BYTES = 64 * 1024;
+
+/** A copy of the process that runs pause(2) and no JavaScript: the threads that V8 needs are not copied. */
+function forkSleeper(): Outcome {
+  const stackEnd = koffi.address(new Uint8Array(STACK_BYTES)) + BigInt(STACK_BYTES);
+  const pause = koffi.address(libc.symbol('pause'));
+  return outcome(clone(Number(pause), Number(stackEnd & ~0xfn), SIGCHLD, 0));
 }
 
 /** Whether the word was seen in time. Atomics keep the load inside the loop; the clock is read without a system call. */

@@ -65,6 +65,10 @@ export type MemoryCall =
   /** A shared mapping of the whole pages that `length` bytes are in; the result is its number. */
   | { readonly call: 'mmap'; readonly fd: number; readonly length: number; readonly protection: number }
   | { readonly call: 'munmap'; readonly mapping: number }
+  /** Unmaps the last `count` bytes of a mapping, whole pages. */
+  | { readonly call: 'munmapEnd'; readonly mapping: number; readonly count: number }
+  /** fork(2): the child has all that the driver has, and only waits to be killed. The result is its process. */
+  | { readonly call: 'fork' }
   | { readonly call: 'mprotect'; readonly mapping: number; readonly protection: number }
   /** Loads and stores, without a system call. Bytes are one character each. */
   | { readonly call: 'peek'; readonly mapping: number; readonly offset: number; readonly count: number }

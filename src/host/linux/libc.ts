@@ -254,6 +254,15 @@ export function deviceOf(path: string): [major: number, minor: number] | null {
   return [status[STATX_DEVICE_WORD]!, status[STATX_DEVICE_WORD + 1]!];
 }
 
+export const inotifyInit = library.func('int inotify_init1(int)') as unknown as (flags: number) => number;
+export const inotifyAddWatch = library.func(
+  'int inotify_add_watch(int, const char*, unsigned int)',
+) as unknown as (descriptor: number, path: string, mask: number) => number;
+export const inotifyRemoveWatch = library.func('int inotify_rm_watch(int, int)') as unknown as (
+  descriptor: number,
+  watch: number,
+) => number;
+
 const fsopen = library.func('long syscall(long, const char*, unsigned int)') as unknown as (
   number: number,
   type: string,

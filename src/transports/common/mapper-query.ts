@@ -1,20 +1,29 @@
+import type { Mapping } from '../../host/linux/mappings.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import { type Operation, sleep } from '../../kern/operation.ts';
 
 /** A table that cannot be had shows what was known before. */
 const MAPPERS_TIMEOUT_MS = 2000;
 
-/** Which processes map which inodes of a mount: inode and process of each mapping. */
-export type Mappings = readonly (readonly [inode: number, pid: number])[];
+/** Which processes map which inodes of a mount; null when that could not be seen. */
+export type Mappings = readonly Mapping[] | null;
+
+/** By inode and process: how many ranges of its memory are mapped to that file. */
+export type MappedRanges = ReadonlyMap<number, ReadonlyMap<number, number>>;
+
+type Answer = (ranges: MappedRanges | null) => void;
 
 /**
- * Lets one look at the host's processes serve all who ask meanwhile. Looking can wait for those processes, so it is done elsewhere
- * than on the serving thread.
+ * Looks at the host's processes, one look at a time, which serves all who have asked before it began. Looking can wait for those
+ * processes, so it is done elsewhere than on the serving thread.
  */
 export class MapperQuery {
   readonly #channel;
   readonly #look: () => void;
-  #isAsked = false;
+  /** Who waits for the look that is under way; null when none is. */
+  #asking: Answer[] | null = null;
+  /** Who has asked since, and must not be told of what was before. */
+  #next: Answer[] = [];
   #found: ReadonlyMap<number, readonly number[]> = new Map();
 
   /** `look` begins a look; `answer` is to be called at its end. */
@@ -23,23 +32,44 @@ export class MapperQuery {
     this.#look = look;
   }
 
+  /** Calls back, later, with what a look finds that begins after this call; null when it failed. */
+  findRanges(answer: Answer): void {
+    this.#next.push(answer);
+    if (this.#asking === null) this.#begin();
+  }
+
+  /** The processes that map each inode. */
   *ask(): Operation<ReadonlyMap<number, readonly number[]>> {
-    if (!this.#isAsked) this.#look();
-    this.#isAsked = true;
+    this.findRanges((ranges) => {
+      if (ranges !== null)
+        this.#found = new Map([...ranges].map(([inode, counts]) => [inode, [...counts.keys()]]));
+      this.#channel.wakeup();
+    });
     yield* sleep(this.#channel, { message: 'mappers', interruptible: true }, MAPPERS_TIMEOUT_MS);
     return this.#found;
   }
 
   /** Makes those who asked runnable. */
   answer(mappings: Mappings): void {
-    const found = new Map<number, number[]>();
-    for (const [inode, pid] of mappings) {
-      const pids = found.get(inode);
-      if (pids === undefined) found.set(inode, [pid]);
-      else if (!pids.includes(pid)) pids.push(pid);
-    }
-    this.#found = found;
-    this.#isAsked = false;
-    this.#channel.wakeup();
+    const ranges = mappings === null ? null : byInode(mappings);
+    const asked = this.#asking ?? [];
+    this.#asking = null;
+    if (this.#next.length > 0) this.#begin();
+    for (const answer of asked) answer(ranges);
   }
+
+  #begin(): void {
+    this.#asking = this.#next;
+    this.#next = [];
+    this.#look();
+  }
+}
+
+function byInode(mappings: readonly Mapping[]): MappedRanges {
+  const ranges = new Map<number, Map<number, number>>();
+  for (const [inode, pid, rangeCount] of mappings) {
+    const counts = ranges.get(inode) ?? new Map<number, number>();
+    ranges.set(inode, counts.set(pid, rangeCount));
+  }
+  return ranges;
 }

@@ -4,6 +4,7 @@ import type { Node } from '../../vfs/node.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { mayDropPages } from '../common/cached-segments.ts';
 import type { Device } from './device.ts';
+import type { LastMappings } from './last-mappings.ts';
 import {
   FOPEN_DIRECT_IO,
   FOPEN_KEEP_CACHE,
@@ -40,6 +41,8 @@ export class BackingTable {
   kind: SegmentBackingKind = 'cached';
   wanted: WantedBacking = 'auto';
   #isNegotiated = false;
+  /** Hears of mappings that outlive their open files; null where nothing can be heard of them. */
+  lastMappings: LastMappings | null = null;
 
   constructor(device: Device) {
     this.#device = device;
@@ -93,11 +96,33 @@ export class BackingTable {
       this.#backings.set(descriptor, backing);
     }
     backing.openFiles++;
+    this.lastMappings?.opened(file);
     return { flags: PASSTHROUGH_FLAGS, backingId: backing.id };
   }
 
-  /** The end of an open file, before its memory is freed. */
+  /** What ends an attachment: its last unmapping, or, where mappings go on unseen, its last close. */
+  get detachesAt(): 'last-unmap' | 'last-close' {
+    return this.kind === 'cached' || this.lastMappings?.isComplete === true ? 'last-unmap' : 'last-close';
+  }
+
+  /** Ends the attachments whose end the kernel has told of, so that whatever is asked next sees it. */
+  settle(): void {
+    if (this.lastMappings?.isUnsettled === true) this.lastMappings.look();
+  }
+
+  /** The release of an open file, before its close and before its memory is freed. */
   close(file: OpenFile): void {
+    this.lastMappings?.released(file);
+    this.#giveBack(file);
+  }
+
+  /** The same for an open file that the kernel did not want in the end. */
+  drop(file: OpenFile): void {
+    this.lastMappings?.dropped(file);
+    this.#giveBack(file);
+  }
+
+  #giveBack(file: OpenFile): void {
     const backing = this.#backings.get(file.memoryDescriptor);
     if (backing === undefined || --backing.openFiles > 0) return;
     this.#backings.delete(file.memoryDescriptor);

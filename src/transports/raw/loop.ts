@@ -40,6 +40,8 @@ export function runLoop(session: Session, device: ServedDevice, options: LoopOpt
     options.takeMail();
     const length = device.receive(session.buffers.current);
     const nowMs = callouts.nowMs();
+    // Before anything else is taken from the kernel: what was told until now belongs to requests that have been served.
+    if (length === -EAGAIN && session.settleWhenIdle()) continue;
     if (length > 0) {
       session.serve(length, nowMs);
       spinUntilMs = nowMs + options.spinMs;

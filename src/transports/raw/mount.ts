@@ -49,7 +49,7 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
     libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
   };
   const sendMappers = async (): Promise<void> => {
-    let mappings: MappersFound['mappings'] = [];
+    let mappings: MappersFound['mappings'] = null;
     try {
       const device = mountAt(options.directory);
       if (device !== null) mappings = await findMappings(device.deviceMinor);

@@ -69,6 +69,7 @@ export class Session {
       ['transport', 'raw'],
       ['protocol', `7.${this.negotiated?.minor ?? 0}`],
       ['shm-backing', this.backings.kind],
+      ['shm-detach', this.backings.detachesAt],
     ];
   }
 
@@ -84,6 +85,7 @@ export class Session {
       log('dropped %d bytes that are no request', length);
       return;
     }
+    this.backings.settle();
     const entry = opcodeTable[request.opcode];
     let result: number;
     if (entry === undefined) {
@@ -140,6 +142,15 @@ export class Session {
   settle(): void {
     this.fileSystem.kernel.scheduler.run();
     this.#sendNotifications();
+  }
+
+  /** When no request waits: ends what is known to have ended. True when requests are to be looked for again before sleeping. */
+  settleWhenIdle(): boolean {
+    const { lastMappings } = this.backings;
+    if (lastMappings?.isPending !== true) return false;
+    const isMoreTold = lastMappings.lookWhenIdle();
+    this.settle();
+    return isMoreTold;
   }
 
   /** A thread to run a request's operation on; the handler fills it in and passes it to `start`. */
@@ -312,7 +323,7 @@ export class Session {
 
   /** Closes a file whose open the kernel has given up on: nobody will release it. */
   abandon(file: OpenFile): void {
-    this.backings.close(file);
+    this.backings.drop(file);
     const closing = new InFlight();
     closing.operation = this.fileSystem.openFiles.close(file);
     this.fileSystem.kernel.scheduler.enqueue(closing);

@@ -31,7 +31,7 @@ export type WorkerMessage =
   /** Asks which processes map files of the mount: reading that can wait for those processes, so the worker must not. */
   | { readonly kind: 'findMappers' };
 
-/** To the worker: inode and process of each mapping. */
+/** To the worker, one for each question in their order. */
 export interface MappersFound {
   readonly kind: 'mappers';
   readonly mappings: Mappings;

@@ -2,14 +2,17 @@ import { format } from 'node:util';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import createDebug from 'debug';
 import { LinuxProcessEvents } from '../../host/linux/process-events.ts';
+import { FileClosings } from '../../host/linux/file-closings.ts';
 import { complain, LinuxHost } from '../../host/linux/linux-host.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { MemfdMemory } from '../../host/linux/memfd.ts';
+import { errnoName } from '../../kern/errno.ts';
 import { Kernel } from '../../kern/kernel.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
 import { MapperQuery } from '../common/mapper-query.ts';
 import { FuseDevice } from './device.ts';
 import { type LoopEnd, runLoop } from './loop.ts';
+import { LastMappings } from './last-mappings.ts';
 import { Session } from './session.ts';
 import { Flag, type MappersFound, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
 
@@ -39,6 +42,36 @@ const mappers = new MapperQuery(kernel, () => {
   tell({ kind: 'findMappers' });
 });
 fileSystem.findMappers = () => mappers.ask();
+
+/** Lets detaches wait for the last mapping where releases do not. */
+function watchMappings(): void {
+  if (session.backings.kind !== 'passthrough') return;
+  const closings = FileClosings.open();
+  if (typeof closings === 'number') {
+    reportUnwatched(-closings);
+    return;
+  }
+  session.backings.lastMappings = new LastMappings({
+    closings,
+    sources: device.sources,
+    callouts: kernel.callouts,
+    findRanges: (answer) => {
+      mappers.findRanges(answer);
+    },
+    onUnwatched: reportUnwatched,
+  });
+}
+
+let isReported = false;
+
+function reportUnwatched(errno: number): void {
+  if (isReported) return;
+  isReported = true;
+  host.log(
+    `inotify failed with ${errnoName(errno)}: segments that stay mapped count as detached at their last close; ` +
+      'raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, and mount again',
+  );
+}
 
 const eventCount = new BigUint64Array(1);
 
@@ -79,5 +112,6 @@ function chooseBacking(): boolean {
   const probe = memory.stage();
   const isFine = session.backings.choose(typeof probe === 'number' ? -1 : probe.descriptor);
   if (typeof probe !== 'number') probe.free();
+  watchMappings();
   return isFine;
 }
