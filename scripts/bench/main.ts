@@ -16,6 +16,7 @@ import { mappedStores } from './memory.ts';
 import { formatRows, type Row } from './rows.ts';
 import { idleServer } from './server.ts';
 import { oneByteOperations } from './small.ts';
+import { callsBesideTables } from './tables.ts';
 
 const DEFAULT_ROUNDS = 5;
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -30,6 +31,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   latency: latencies,
   memory: mappedStores,
   crowd: blockedReaders,
+  tables: callsBesideTables,
   knotes: knoteCosts,
   keys: (_mount, rounds) => keyLookups(rounds),
   engine: (_mount, rounds) => engineAlone(rounds),
