@@ -37,7 +37,7 @@ export function* binaryWrite(file: File, uio: WriteUio, credentials: Credentials
   if (requested % KEVENT_SIZE_BYTES !== 0) return -EINVAL;
   const count = requested / KEVENT_SIZE_BYTES;
   const registrar = handle.registrar(credentials);
-  const error = applyChanges(handle.kqueue, new RecordSource(uio), count, handle, registrar);
+  const error = yield* applyChanges(handle.kqueue, new RecordSource(uio), count, handle, registrar);
   if (error === 0) return requested;
   return error === -EFAULT && uio.residual < requested ? requested - uio.residual : error;
 }

@@ -54,7 +54,7 @@ export function* kevent(
   };
   kqueue.hold();
   const registrar = { credentials, openerPid: handle.openerPid };
-  let result = applyChanges(kqueue, call.changes, call.changeCount, sink, registrar);
+  let result = yield* applyChanges(kqueue, call.changes, call.changeCount, sink, registrar);
   if (result === 0) {
     const events = {
       store: (batch: readonly Kevent[]) => (call.storeEvents(batch) ? batch.length : -EFAULT),

@@ -46,7 +46,7 @@ interface Target {
 }
 
 /**
- * Applies one change (kqueue_register; K37 to K57, K123, K126). 0 or a negative errno; with an error nothing has changed. The
+ * Applies one change (kqueue_register; K37 to K57, K123, K126). 0, a negative errno or UNDECIDED; but for 0 nothing has changed. The
  * change's fflags are then what a record about it shows (K21).
  */
 export function register(kqueue: Kqueue, change: Change, registrar: Registrar): number {

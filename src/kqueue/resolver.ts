@@ -1,6 +1,10 @@
 import type { Credentials } from '../kern/credentials.ts';
 import type { File } from '../kern/file.ts';
+import type { Operation } from '../kern/operation.ts';
 import type { Kqueue } from './kqueue.ts';
+
+/** What `IdentResolver.resolve` answers when several open files fit: no file, and no errno. */
+export const UNDECIDED = -(2 ** 31);
 
 /** Finds what READ, WRITE, VNODE and EXCEPT watch: the tree's part of a registration. */
 export interface IdentResolver {
@@ -11,6 +15,8 @@ export interface IdentResolver {
    *
    * `current` is the file of the knote that a path has already: the answer is that same file while the path still names the
    * same object, and another one otherwise, which replaces the knote.
+   *
+   * UNDECIDED for a descriptor: `decide`, and ask again at once.
    */
   resolve(
     kqueue: Kqueue,
@@ -19,6 +25,9 @@ export interface IdentResolver {
     credentials: Credentials,
     current: File | null,
   ): File | number;
+
+  /** Finds out which of several files that look alike a descriptor of the caller's process is, as far as it can be found out. */
+  decide(descriptor: number, credentials: Credentials): Operation<void>;
 
   /** Whether this descriptor of a process leads to `file`; true where that cannot be found out. */
   isOpen(pid: number, descriptor: number, file: File): boolean;

@@ -3,7 +3,7 @@ import { EAGAIN, EBADF, EINVAL } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
-import { applyChange } from './changes.ts';
+import { applyChanges, type ChangeSource } from './changes.ts';
 import { handleOf, type KqueueHandle } from './handle.ts';
 import type { Change, Kevent } from './kevent.ts';
 import { collect, type EventSink } from './scan.ts';
@@ -60,10 +60,11 @@ export function* textWrite(file: File, uio: WriteUio, credentials: Credentials):
   }
   handle.partialLine = '';
   const registrar = handle.registrar(credentials);
-  for (const change of parsed.changes) {
-    const error = applyChange(handle.kqueue, change, handle, registrar);
-    if (error !== 0) return error;
-  }
+  const { changes } = parsed;
+  let applied = 0;
+  const source: ChangeSource = { read: (count) => changes.slice(applied, (applied += count)) };
+  const error = yield* applyChanges(handle.kqueue, source, changes.length, handle, registrar);
+  if (error !== 0) return error;
   handle.partialLine = parsed.partialLine;
   return length;
 }

@@ -17,7 +17,7 @@ import { PipesDirectory } from './pipes.ts';
 import { SegmentKeyDirectory } from './segment-directories.ts';
 import { KqueueControl, KqueuesDirectory } from './kqueues.ts';
 import { knotesTable, kqueuesTable } from './kqueue-tables.ts';
-import { TreeResolver } from './watching.ts';
+import { type HandleFinder, TreeResolver } from './watching.ts';
 import { segmentsTable } from './segment-table.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
@@ -71,6 +71,8 @@ export class FileSystem {
   transportFacts: () => Iterable<readonly [string, string | number]> = () => [];
   /** Which processes map which inodes of this mount now; set where the host can tell. */
   findMappers: (() => Operation<ReadonlyMap<number, readonly number[]>>) | null = null;
+  /** Which open file a process's descriptor is; set where the host can tell. */
+  findHandle: HandleFinder | null = null;
   /** Lists the calls that wait; set by the transport, which has them. */
   blockedCalls: () => Iterable<BlockedCall> = () => [];
 
@@ -95,7 +97,7 @@ export class FileSystem {
     const segments = new SegmentKeyDirectory(this.context, segmentFiles, shared);
     this.root.add('shm', segments);
     this.kqueues = new KqueueSubsystem(kernel, {
-      resolver: new TreeResolver(this.root, this.openFiles),
+      resolver: new TreeResolver(this.root, this.openFiles, () => this.findHandle),
       processEvents,
       processOf: (threadId) => kernel.host.processOf(threadId),
     });

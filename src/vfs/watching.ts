@@ -4,7 +4,8 @@ import { type File, FREAD, FWRITE } from '../kern/file.ts';
 import { UNKNOWN_IDENTITY } from '../kern/host.ts';
 import { EVFILT_WRITE } from '../kern/klist.ts';
 import type { Kqueue } from '../kqueue/kqueue.ts';
-import type { IdentResolver } from '../kqueue/resolver.ts';
+import type { Operation } from '../kern/operation.ts';
+import { type IdentResolver, UNDECIDED } from '../kqueue/resolver.ts';
 import { Directory } from './directory.ts';
 import { type Node, SymbolicLink } from './node.ts';
 import { noFileOps, OpenFile, type OpenFileTable } from './open-file.ts';
@@ -13,6 +14,9 @@ const SEARCH = 1;
 const WRITE = 2;
 const READ = 4;
 const MAX_LINKS = 8;
+
+/** Asks the open file behind a process's descriptor for its handle; 0 where that cannot be done. */
+export type HandleFinder = (pid: number, descriptor: number) => Operation<number>;
 
 /** What a path stands for in a registration: the node, without being one of its open files. */
 class WatchedFile extends OpenFile {
@@ -35,10 +39,14 @@ function mayAccess(node: Node, credentials: Credentials, wanted: number): boolea
 export class TreeResolver implements IdentResolver {
   readonly #root: Directory;
   readonly #openFiles: OpenFileTable;
+  readonly #findHandle: () => HandleFinder | null;
+  /** What `decide` has found out, for the `resolve` that follows it at once: a handle, 0 for none. */
+  #decided: { readonly pid: number; readonly descriptor: number; readonly handle: number } | null = null;
 
-  constructor(root: Directory, openFiles: OpenFileTable) {
+  constructor(root: Directory, openFiles: OpenFileTable, findHandle: () => HandleFinder | null) {
     this.#root = root;
     this.#openFiles = openFiles;
+    this.#findHandle = findHandle;
   }
 
   resolve(
@@ -68,14 +76,26 @@ export class TreeResolver implements IdentResolver {
       found.identity === UNKNOWN_IDENTITY
         ? [...this.#openFiles.all()].reverse().filter((file) => file.node.inode === found.inode)
         : this.#openFiles.withIdentity(found.identity);
-    let latest: OpenFile | null = null;
-    for (const file of candidates) {
-      if (file.readable !== found.isReadable || file.writable !== found.isWritable) continue;
-      latest ??= file;
-      // Of several that look alike, the process's own, and of those the latest.
-      if (host.processOf(file.credentials.pid) === pid) return file;
-    }
-    return latest ?? -EBADF;
+    const fitting = [...candidates].filter(
+      (file) => file.readable === found.isReadable && file.writable === found.isWritable,
+    );
+    if (fitting.length <= 1) return fitting[0] ?? -EBADF;
+    const decided = this.#decided;
+    this.#decided = null;
+    const isDecided = decided?.pid === pid && decided.descriptor === descriptor;
+    if (!isDecided && this.#findHandle() !== null) return UNDECIDED;
+    // Where nobody can tell: the process's own, and of those the latest.
+    return (
+      fitting.find((file) => file.handle === decided?.handle) ??
+      fitting.find((file) => host.processOf(file.credentials.pid) === pid) ??
+      fitting[0]!
+    );
+  }
+
+  *decide(descriptor: number, credentials: Credentials): Operation<void> {
+    const pid = this.#root.context.kernel.host.processOf(credentials.pid);
+    const handle = yield* this.#findHandle()!(pid, descriptor);
+    this.#decided = { pid, descriptor, handle };
   }
 
   isOpen(pid: number, descriptor: number, file: File): boolean {

@@ -22,6 +22,8 @@ import {
   EV_ENABLE,
   NOTE_TRIGGER,
 } from '../../src/kqueue/kevent.ts';
+import { UNDECIDED } from '../../src/kqueue/resolver.ts';
+import { sleep } from '../../src/kern/operation.ts';
 import { user } from '../support/engine.ts';
 import { change, kqueueOf, KqueueWorld } from '../support/kqueue.ts';
 
@@ -439,6 +441,31 @@ describe('closing', () => {
     expect(world.idents(kq)).toEqual([fd]);
     isChildOpen = false;
     expect(world.idents(kq)).toEqual([]);
+  });
+
+  test('K125 K126 a change waits until its descriptor has been found out, and those after it wait with it', () => {
+    const { world, kq, near } = ready();
+    const found = world.kernel.channel(null);
+    let isDecided = false;
+    world.resolve = () => (isDecided ? near : UNDECIDED);
+    world.isOpen = () => true;
+    world.decide = function* () {
+      yield* sleep(found, { message: 'handle', interruptible: false });
+      isDecided = true;
+    };
+    const changes = [
+      change(EVFILT_USER, 1, EV_ADD, triggered),
+      change(EVFILT_READ, 5),
+      change(EVFILT_USER, 2),
+    ];
+    const call = world.startKevent(kq, { changes, eventCount: 0 });
+    expect([call.waitMessage, kqueueOf(kq).knoteCount]).toEqual(['handle', 1]);
+    call.signal();
+    expect(call.result).toBeNull();
+    found.wakeup();
+    world.kernel.scheduler.run();
+    expect([call.result, kqueueOf(kq).knoteCount]).toEqual([0, 3]);
+    expect(world.idents(kq)).toEqual([1, 5]);
   });
 
   test('K55 a file without knotes closes like any other, and a deleted knote is off its file', () => {

@@ -3,6 +3,7 @@ import type { Driver } from '../support/driver-client.ts';
 import { EV_ADD, EVFILT_READ } from '../support/kevent-records.ts';
 import { BinaryQueue, TextQueue } from '../support/kqueue-files.ts';
 import { describeMount, TestMount } from '../support/mount.ts';
+import { until } from '../support/process.ts';
 
 const POLLIN = 0x1;
 const EOF_FLAGS = 'flags=eof';
@@ -175,6 +176,50 @@ describeMount('descriptors that kqueues watch', () => {
     }
     await a.close(theirs);
     await other.stop();
+  });
+
+  test('K6 K125: queues that were opened through /dev/fd are told apart', async () => {
+    const script = `exec 3<>kqueue 4<>/dev/fd/3 5<>kqueue
+      echo 'add user 1 trigger' >&4; printf 'add read fd:3 udata=three\nadd read fd:4 udata=four\n' >&5
+      read -r event <&5; echo "$event"; timeout 0.3 cat <&5 | grep -c three`;
+    expect(await mount.sh(script)).toMatchObject({
+      stdout: 'read fd:4 data=1 flags=- fflags=0 udata=four\n0\n',
+    });
+  });
+
+  test('K55: of two opens of one segment, or of one directory, closing one leaves the knote of the other', async () => {
+    await begin();
+    await mount.output('truncate -s 4K shm/0x91');
+    for (const [path, mode, change] of [
+      ['shm/0x91', 'rw', 'chmod 640 shm/0x91'],
+      ['pipes', 'r', 'chmod 1777 pipes'],
+    ] as const) {
+      const fds = [await a.open(path, mode), await a.open(path, mode), await a.open(path, mode)];
+      for (const fd of fds) expect(await queue.after(`add vnode fd:${fd} attrib clear`)).toEqual([]);
+      await a.close(fds[2]!);
+      await a.close(fds[0]!);
+      await mount.output(change);
+      expect(await queue.take()).toEqual([`vnode fd:${fds[1]} data=0 flags=clear fflags=attrib udata=-`]);
+      await a.close(fds[1]!);
+    }
+    await mount.output('rm shm/0x91');
+  });
+
+  test('a caller that is killed while its descriptor is looked up leaves nothing, and the mount serves on', async () => {
+    await mount.output('mkfifo pipes/killed');
+    const before = (await mount.table('handles')).length;
+    const script = `exec 3<>kqueue 4<>pipes/killed 5<>/dev/fd/4 6<>/dev/fd/4
+      while :; do printf 'add read fd:5\nadd read fd:6\ndelete read fd:5\n' >&3; done`;
+    for (let round = 0; round < 10; round++) {
+      const running = mount.start(script);
+      await until(async () => (await mount.table('knotes')).some(({ ident }) => ident === 'fd:6'));
+      running.kill('SIGKILL');
+      await running.finished();
+    }
+    await until(async () => (await mount.table('handles')).length === before);
+    expect(await mount.table('waits')).toEqual([]);
+    expect((await mount.table('knotes')).filter(({ ident }) => ident === 'fd:6')).toEqual([]);
+    expect(await mount.pipe('pipes/killed')).toMatchObject({ state: 'closed' });
   });
 
   test('K113 K114: a descriptor of a directory is told what happens in it, until it is closed', async () => {

@@ -74,3 +74,24 @@ export function descriptorInfo(
     isWritable: access !== 0,
   };
 }
+
+/** _IOR('K', 1, uint64_t): what every open file of a mount answers with its handle. */
+const GET_HANDLE = 0x80084b01;
+
+/**
+ * The handle of the open file of `mount` behind a process's descriptor; 0 when there is none, or we may not trace the process. It is
+ * asked for by an ioctl, which the mount's server answers: not for the serving thread. The copy of the descriptor that this takes is
+ * closed at once; when it has become the last one, that is the close that the server hears of.
+ */
+export function handleBehind(pid: number, descriptor: number, mount: MountPlace): number {
+  const pidfd = libc.pidfdOpen(pid);
+  if (pidfd < 0) return 0;
+  const copy = libc.pidfdGetDescriptor(pidfd, descriptor);
+  libc.close(pidfd);
+  if (copy < 0) return 0;
+  const result = new BigUint64Array(1);
+  const isOurs = descriptorIdentity(process.pid, copy, mount) > NO_IDENTITY;
+  const isAnswered = isOurs && libc.ioctl(copy, GET_HANDLE, result) === 0;
+  libc.close(copy);
+  return isAnswered ? Number(result[0]) : 0;
+}

@@ -208,10 +208,16 @@ export function setReceiveRoom(descriptor: number, sizeBytes: number): void {
 
 // System calls from 424 on have the same number everywhere.
 const SYS_pidfd_open = 434;
+const SYS_pidfd_getfd = 438;
 
 /** A descriptor that becomes readable when the process has ended. */
 export function pidfdOpen(pid: number): number {
   return syscall3(SYS_pidfd_open, pid, 0, 0);
+}
+
+/** A copy of another process's descriptor, closed on exec; for those who may trace it. */
+export function pidfdGetDescriptor(pidfd: number, descriptor: number): number {
+  return syscall3(SYS_pidfd_getfd, pidfd, descriptor, 0);
 }
 
 const nameToHandle = library.func('long syscall(long, int, const char*, void*, void*, int)') as unknown as (

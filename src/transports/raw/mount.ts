@@ -1,15 +1,17 @@
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import createDebug from 'debug';
+import { handleBehind } from '../../host/linux/descriptors.ts';
 import { findMappings } from '../../host/linux/mappings.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
 import * as libc from '../../host/linux/libc.ts';
+import type { Mappings } from '../common/mapper-query.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
 import { clearMountPoint, mountFuse, unmount } from './fuse-mount.ts';
 import {
   Flag,
   FLAG_COUNT,
-  type MappersFound,
+  type MainMessage,
   type WorkerInput,
   type WorkerMessage,
 } from './worker-protocol.ts';
@@ -48,8 +50,14 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
   const wake = (): void => {
     libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
   };
+  const send = (message: MainMessage): void => {
+    worker.postMessage(message);
+    // Woken first: the worker empties the eventfd when it sees the flag, and one that is filled after that would never let it sleep.
+    wake();
+    Atomics.store(flags, Flag.Mail, 1);
+  };
   const sendMappers = async (): Promise<void> => {
-    let mappings: MappersFound['mappings'] = null;
+    let mappings: Mappings = null;
     try {
       const device = mountAt(options.directory);
       if (device !== null) mappings = await findMappings(device.deviceMinor);
@@ -57,10 +65,7 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
       // No descriptors left, perhaps. A table without this column is no reason to end the mount.
       log('mappings could not be read: %o', error);
     }
-    worker.postMessage({ kind: 'mappers', mappings } satisfies MappersFound);
-    // Woken first: the worker empties the eventfd when it sees the flag, and one that is filled after that would never let it sleep.
-    wake();
-    Atomics.store(flags, Flag.Mail, 1);
+    send({ kind: 'mappers', mappings });
   };
   let isMounted = true;
   const release = (): void => {
@@ -76,7 +81,10 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
       log('worker: %o', message);
       if (message.kind === 'ready') onReady();
       else if (message.kind === 'findMappers') void sendMappers();
-      else if (message.why === 'unmounted') isMounted = false;
+      else if (message.kind === 'findHandle') {
+        const { id, pid, descriptor } = message.question;
+        send({ kind: 'handle', id, handle: handleBehind(pid, descriptor, workerData.mount) });
+      } else if (message.why === 'unmounted') isMounted = false;
       else if (message.why === 'refused') refusal = PASSTHROUGH_REFUSED;
     });
     worker.on('error', (error) => {

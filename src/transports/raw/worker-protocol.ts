@@ -1,5 +1,6 @@
 import type { MountPlace } from '../../host/linux/descriptors.ts';
 import type { MountIdentity } from '../../vfs/file-system.ts';
+import type { HandleQuestion } from '../common/handle-query.ts';
 import type { Mappings } from '../common/mapper-query.ts';
 import type { WantedBacking } from './backings.ts';
 import type { LoopEnd } from './loop.ts';
@@ -29,10 +30,13 @@ export type WorkerMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'ended'; readonly why: LoopEnd }
   /** Asks which processes map files of the mount: reading that can wait for those processes, so the worker must not. */
-  | { readonly kind: 'findMappers' };
+  | { readonly kind: 'findMappers' }
+  /** Asks for the handle of an open file, by an ioctl that the worker will serve. */
+  | { readonly kind: 'findHandle'; readonly question: HandleQuestion };
 
-/** To the worker, one for each question in their order. */
-export interface MappersFound {
-  readonly kind: 'mappers';
-  readonly mappings: Mappings;
-}
+/** To the worker. */
+export type MainMessage =
+  /** One for each question in their order. */
+  | { readonly kind: 'mappers'; readonly mappings: Mappings }
+  /** To the question of this id; 0 when it could not be asked. */
+  | { readonly kind: 'handle'; readonly id: number; readonly handle: number };

@@ -9,12 +9,13 @@ import { MemfdMemory } from '../../host/linux/memfd.ts';
 import { errnoName } from '../../kern/errno.ts';
 import { Kernel } from '../../kern/kernel.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
+import { HandleQuery } from '../common/handle-query.ts';
 import { MapperQuery } from '../common/mapper-query.ts';
 import { FuseDevice } from './device.ts';
 import { type LoopEnd, runLoop } from './loop.ts';
 import { LastMappings } from './last-mappings.ts';
 import { Session } from './session.ts';
-import { Flag, type MappersFound, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
+import { Flag, type MainMessage, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
 
 // The loop never returns to Node's event loop, which would carry standard error's writes.
 createDebug.log = (...words: unknown[]) => {
@@ -42,6 +43,11 @@ const mappers = new MapperQuery(kernel, () => {
   tell({ kind: 'findMappers' });
 });
 fileSystem.findMappers = () => mappers.ask();
+
+const handles = new HandleQuery(kernel, (question) => {
+  tell({ kind: 'findHandle', question });
+});
+fileSystem.findHandle = (pid, descriptor) => handles.find(pid, descriptor);
 
 /** Lets detaches wait for the last mapping where releases do not. */
 function watchMappings(): void {
@@ -80,9 +86,11 @@ function takeMail(): void {
   Atomics.store(input.flags, Flag.Mail, 0);
   libc.read(input.wakeDescriptor, eventCount, eventCount.byteLength);
   for (;;) {
-    const received = receiveMessageOnPort(parentPort!) as { message: MappersFound } | undefined;
+    const received = receiveMessageOnPort(parentPort!) as { message: MainMessage } | undefined;
     if (received === undefined) return;
-    mappers.answer(received.message.mappings);
+    const { message } = received;
+    if (message.kind === 'mappers') mappers.answer(message.mappings);
+    else handles.answer(message.id, message.handle);
     session.settle();
   }
 }
