@@ -25,6 +25,9 @@ const LINE_LIMIT_BYTES = 4096;
 /** Answers that nobody reads: beyond this, writes are EAGAIN until somebody does. */
 const ANSWER_LIMIT_BYTES = 64 * 1024;
 
+/** The requests whose first word is an id. */
+const idCommands = new Set(['stat', 'set', 'rmid', 'lock', 'unlock', 'attach', 'detach']);
+
 /** What was asked is no request: why, for the person who wrote it. */
 class BadRequest extends Error {
   override readonly name = 'BadRequest';
@@ -103,6 +106,9 @@ export class SegmentControl extends Node {
     const { shm } = this.#files;
     const { credentials } = process;
     if (command === 'get') return yield* this.#get(credentials, words);
+    if (command === undefined || !idCommands.has(command)) {
+      throw new BadRequest(`unknown word "${command ?? ''}"`);
+    }
     const id = parseNumber(words[0], 'an id');
     const options = words.slice(1);
     if (command !== 'set' && !(command === 'attach' && options[0] === 'rdonly')) refuseMore(options);
@@ -127,12 +133,11 @@ export class SegmentControl extends Node {
         const address = yield* shmat(shm, process, id, { flags });
         return address < 0 ? address : 0;
       }
-      case 'detach': {
+      default: {
+        // detach
         const own = [...process.attachments()].find(({ segment }) => segment.id === id);
         return own === undefined ? -EINVAL : shmdt(shm, process, own.address);
       }
-      default:
-        throw new BadRequest(`unknown word "${command ?? ''}"`);
     }
   }
 

@@ -208,8 +208,8 @@ describeMount('shm/ctl', () => {
     expect(await control.askAll('get pri')).toBe('');
     expect(await control.askAll('vate 1')).toBe('');
     expect(await control.askAll('00\n')).toMatch(/^ok \d+\n$/);
-    expect(await control.askAll('# nothing\n\n  \t\nget 5 1\nfoo 1\n')).toBe(
-      'error ENOENT\nerror EINVAL unknown word "foo"\n',
+    expect(await control.askAll('# nothing\n\n  \t\nget 5 1\nfoo 1\nfoo\n')).toBe(
+      'error ENOENT\nerror EINVAL unknown word "foo"\nerror EINVAL unknown word "foo"\n',
     );
   });
 
