@@ -74,6 +74,19 @@ describe.each(['passthrough', 'cached'])('--shm-backing %s', (backing) => {
       await untilShared(before);
     });
 
+    test('S55, S65: and when it only mapped the segment, its descriptor closed', async () => {
+      const before = sharedMemoryBytes();
+      const { driver, fd } = await filled('shm/0x14', HELD_BYTES);
+      const [row] = await mount.table('shm');
+      await driver.close(fd);
+      await mount.output('rm shm/0x14');
+      await untilShared(before + HELD_BYTES);
+      expect(await segmentRow(mount, Number(row!['id']))).toMatchObject({ state: 'removed', nattch: 1 });
+      driver.kill();
+      await untilNoSegments(mount);
+      await untilShared(before);
+    });
+
     test('S16: 256 MiB cost 256 MiB of shared memory once, and none of the server', async () => {
       const before = sharedMemoryBytes();
       const server = `/proc/${mount.server.pid}/status`;
