@@ -23,6 +23,9 @@ export interface Tables {
     readonly 'blocked-readers': number;
     readonly 'blocked-writers': number;
     readonly state: string;
+    /** Written and read since the pipe was made. */
+    readonly 'bytes-in': number;
+    readonly 'bytes-out': number;
   };
   readonly kqueues: {
     readonly id: number;
@@ -84,6 +87,16 @@ export interface Tables {
     readonly wait: string;
     /** Seconds. */
     readonly since: number;
+    /** The process of the thread; `-`, as command, when the server cannot find it. */
+    readonly process: number | '-';
+    readonly command: string;
+    readonly ino: number;
+    /** Inode whose holders could end the wait; `-` where it is not ended by a holder. */
+    readonly 'peer-ino': number | '-';
+    /** Open files of that inode that could; 0 when somebody has to open it first. */
+    readonly peers: number | '-';
+    /** What would end the wait, in words. */
+    readonly until: string;
   };
 }
 

@@ -30,6 +30,13 @@ export interface ResourceUsage {
   readonly startedSeconds: number;
 }
 
+/** Who makes a call, for people. */
+export interface CallerDescription {
+  readonly process: number;
+  /** One character a byte, as the system shows it: at most 15 of them on Linux. */
+  readonly command: string;
+}
+
 /** What the kernel needs from the machine it runs on. */
 export interface Host {
   readonly clock: Clock;
@@ -46,6 +53,8 @@ export interface Host {
   postSigpipe(threadId: number): void;
   /** The process that a thread belongs to; the thread's own number when that cannot be found out. */
   processOf(threadId: number): number;
+  /** The process that a thread belongs to and its command's name; null when the thread cannot be found. */
+  describeThread(threadId: number): CallerDescription | null;
   /** The file of this mount behind a process's descriptor; null when it is none, or cannot be looked at. */
   describeDescriptor(pid: number, descriptor: number): DescriptorTarget | null;
   /**

@@ -9,7 +9,7 @@ import { PipeSubsystem } from '../pipe/subsystem.ts';
 import { ShmSubsystem } from '../shm/subsystem.ts';
 import { contentDirectory } from './content.ts';
 import { checkName, Directory } from './directory.ts';
-import { type BlockedCall, handlesTable, pipesTable, waitsTable } from './info.ts';
+import { handlesTable, pipesTable } from './info.ts';
 import { type Name, type Node, NodeContext } from './node.ts';
 import { OpenFileTable } from './open-file.ts';
 import { PairsDirectory } from './pairs.ts';
@@ -19,6 +19,7 @@ import { KqueueControl, KqueuesDirectory } from './kqueues.ts';
 import { knotesTable, kqueuesTable } from './kqueue-tables.ts';
 import { type HandleFinder, TreeResolver } from './watching.ts';
 import { segmentsTable } from './segment-table.ts';
+import { type BlockedCall, waitsTable } from './waits.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
 import { sysctlsTable, sysctlTree } from './sysctls.ts';
@@ -128,6 +129,8 @@ export class FileSystem {
       waitsTable(
         () => this.blockedCalls(),
         () => kernel.host.clock.monotonicMs(),
+        (threadId) => kernel.host.describeThread(threadId),
+        segmentFiles,
       ),
     ];
     for (const table of tables) {

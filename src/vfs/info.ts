@@ -1,5 +1,4 @@
-import { isPause, type WaitChannel } from '../kern/operation.ts';
-import type { Thread } from '../kern/scheduler.ts';
+import type { WaitChannel } from '../kern/operation.ts';
 import { type PipeEnd, Presence, type Traffic } from '../pipe/end.ts';
 import type { Fifo } from '../pipe/fifo.ts';
 import { Directory } from './directory.ts';
@@ -8,16 +7,6 @@ import type { OpenFileTable } from './open-file.ts';
 import { PairEndNode } from './pairs.ts';
 import { PipeNode } from './pipes.ts';
 import type { Cell, Table } from './table.ts';
-
-/** A call that has not been answered because its operation sleeps. */
-export interface BlockedCall {
-  /** The calling thread. */
-  readonly pid: number;
-  /** `open`, `read`, `write`, `close`. */
-  readonly call: string;
-  readonly node: Node;
-  readonly thread: Thread;
-}
 
 function countSleepers(channel: WaitChannel): { readers: number; writers: number } {
   let readers = 0;
@@ -144,21 +133,6 @@ export function handlesTable(files: OpenFileTable): Table {
           file.messagesReceived,
           file.messagesSent,
         ];
-      }
-    },
-  };
-}
-
-/** info/waits: every blocked call, what it waits for, and for how many seconds it has. */
-export function waitsTable(calls: () => Iterable<BlockedCall>, nowMs: () => number): Table {
-  return {
-    name: 'waits',
-    columns: ['pid', 'call', 'object', 'wait', 'since'],
-    *rows() {
-      for (const { pid, call, node, thread } of calls()) {
-        const { options } = thread;
-        if (options === null || isPause(options)) continue;
-        yield [pid, call, node.path, options.message, Math.round(nowMs() - thread.sleepingSinceMs) / 1000];
       }
     },
   };

@@ -6,10 +6,11 @@ import { PAGE_SIZE_BYTES } from '../shm/limits.ts';
 import type { SegmentTable } from '../shm/table.ts';
 import type { Directory } from './directory.ts';
 import { type Distribution, type Family, formatFamily, formatFamilyJson, type Sample } from './exposition.ts';
-import { type BlockedCall, walk } from './info.ts';
+import { walk } from './info.ts';
 import { isPause } from '../kern/operation.ts';
 import { Engine, ENGINE_NAMES, type Histograms, type OperationMetrics } from './metrics.ts';
 import { PipeNode } from './pipes.ts';
+import type { BlockedCall } from './waits.ts';
 import type { Work } from './work.ts';
 
 const MS_PER_SECOND = 1000;

@@ -71,6 +71,11 @@ export class SegmentNode extends Node {
     return this.#creation === null ? this.segment.sizeBytes : this.#creation.staged.sizeBytes;
   }
 
+  /** Whether the open file that creates is still there to set the size. */
+  get isCreatorOpen(): boolean {
+    return (this.#creation?.file ?? null) !== null;
+  }
+
   get storage(): SegmentStorage | null {
     return this.#creation?.staged ?? (this.segment.backing as SegmentStorage | null);
   }

@@ -6,7 +6,7 @@ const columns: Record<string, string> = {
   pipes:
     'path ino cnt in out size direct readers writers blocked-readers blocked-writers state bytes-in bytes-out',
   handles: 'handle path mode nonblock uid pid msgs-in msgs-out',
-  waits: 'pid call object wait since',
+  waits: 'pid call object wait since process command ino peer-ino peers until',
   sysctls: 'name value type min max writable description',
 };
 

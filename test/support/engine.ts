@@ -59,6 +59,10 @@ export class FakeHost implements Host {
     return threadId;
   }
 
+  describeThread(threadId: number): { process: number; command: string } {
+    return { process: threadId, command: 'fake' };
+  }
+
   describeDescriptor(): null {
     return null;
   }

@@ -4,6 +4,7 @@ import type { Clock, Timespec } from '../../kern/clock.ts';
 import type { Credentials } from '../../kern/credentials.ts';
 import { EPERM, ESRCH } from '../../kern/errno.ts';
 import {
+  type CallerDescription,
   type DescriptorTarget,
   type Host,
   NO_IDENTITY,
@@ -13,7 +14,7 @@ import {
 } from '../../kern/host.ts';
 import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
 import { kill, SIGIO, SIGPIPE, tkill } from './libc.ts';
-import { maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
+import { commandName, maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
 
 const TICK_MS = 1;
 const NANOSECONDS_PER_MS = 1_000_000;
@@ -91,6 +92,12 @@ export class LinuxHost implements Host {
 
   processOf(threadId: number): number {
     return processStatus(threadId)?.tgid ?? threadId;
+  }
+
+  describeThread(threadId: number): CallerDescription | null {
+    const process = processStatus(threadId)?.tgid;
+    const command = process === undefined ? null : commandName(process);
+    return command === null ? null : { process: process!, command };
   }
 
   describeDescriptor(pid: number, descriptor: number): DescriptorTarget | null {

@@ -39,6 +39,11 @@ export function processStatus(pid: number): ProcessStatus | null {
   };
 }
 
+/** The name of a process's command, one character a byte; null when there is no such process. */
+export function commandName(pid: number): string | null {
+  return readText(`/proc/${pid}/comm`)?.replace(/\n$/, '') ?? null;
+}
+
 export interface ProcessStat {
   readonly processGroup: number;
   /** In clock ticks since boot: with the pid it names one process for ever. */

@@ -1,5 +1,6 @@
 import { Thread, ThreadState } from '../../kern/scheduler.ts';
-import type { BlockedCall } from '../../vfs/info.ts';
+import type { WriteUio } from '../../kern/uio.ts';
+import type { BlockedCall } from '../../vfs/waits.ts';
 import type { Node } from '../../vfs/node.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 
@@ -10,6 +11,8 @@ export class Call extends Thread {
   /** Set by every operation that may sleep. */
   node: Node | null = null;
   file: OpenFile | null = null;
+  /** What WRITE takes from. */
+  source: WriteUio | null = null;
 }
 
 /** Those of `calls` that sleep, for info/waits. */
@@ -19,6 +22,12 @@ export function* sleepingCalls<T extends Call>(
 ): Iterable<BlockedCall> {
   for (const thread of calls) {
     if (thread.state !== ThreadState.Sleeping || thread.node === null) continue;
-    yield { pid: thread.pid, call: nameOf(thread), node: thread.node, thread };
+    yield {
+      pid: thread.pid,
+      call: nameOf(thread),
+      node: thread.node,
+      thread,
+      residualBytes: thread.source?.residual ?? 0,
+    };
   }
 }

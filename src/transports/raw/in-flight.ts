@@ -1,4 +1,3 @@
-import type { WriteUio } from '../../kern/uio.ts';
 import { Call } from '../common/call.ts';
 import { GatherUio } from './gather-uio.ts';
 import type { ReceiveBuffer } from './protocol/request.ts';
@@ -13,8 +12,6 @@ export class InFlight extends Call {
   entryBytes = 0;
   /** What READ gathers. */
   readonly gather = new GatherUio();
-  /** What WRITE takes from. */
-  source: WriteUio | null = null;
   /** The receive buffer that a sleeping WRITE keeps; null when it does not need one. */
   buffer: ReceiveBuffer | null = null;
   /** The later part of one read or write that the kernel has cut into requests. */
