@@ -9,6 +9,7 @@ import { parsePipeBuf, parseSpin, parseSysctl } from './mount-options.ts';
 import type { SysctlSetting } from './sysctl-settings.ts';
 import { umountCommand } from './umount.ts';
 import { waitCommand, type WaitCommandOptions } from './wait.ts';
+import { defineWaits } from './waits.ts';
 import { parseCount, parseTimeout } from './wait-options.ts';
 
 const DEFAULT_SPIN_MS = 0.05;
@@ -117,6 +118,7 @@ export const COMMANDS: readonly ((root: Command) => void)[] = [
   defineMount,
   defineUmount,
   defineWait,
+  defineWaits,
   defineDoctor,
   defineCompletion,
   defineHelp,

@@ -67,11 +67,19 @@ export function isUpToHolders(call: BlockedCallRow): boolean {
   return READER_WAITS.has(call.wait) || WRITER_WAITS.has(call.wait) || call.wait === 'shmwait';
 }
 
-/** Processes that could end the wait of `call`, each once, in order of their numbers; its own may be among them. */
-export function endersOf(call: BlockedCallRow, holders: Holders): number[] {
-  const processes = new Set<number>();
-  for (const held of holders.descriptors) if (canEnd(call, held)) processes.add(held.process);
-  return [...processes].sort((a, b) => a - b);
+/** For each call the processes that could end its wait, each once, in order of their numbers; its own may be among them. */
+export function endersOf(
+  calls: readonly BlockedCallRow[],
+  holders: Holders,
+): Map<BlockedCallRow, readonly number[]> {
+  const enders = new Map<BlockedCallRow, readonly number[]>();
+  for (const [call, ending] of endingDescriptors(calls, holders)) {
+    enders.set(
+      call,
+      [...new Set(ending.map((held) => held.process))].sort((a, b) => a - b),
+    );
+  }
+  return enders;
 }
 
 /**
@@ -177,7 +185,7 @@ function doubtsAbout(
   const doubts = new Set<string>();
   const { length } = holders.hidden;
   if (length > 0) {
-    doubts.add(`${length} ${length === 1 ? 'process' : 'processes'} could not be looked at (see as root)`);
+    doubts.add(`${length} ${length === 1 ? 'process' : 'processes'} could not be looked at`);
   }
   if (holders.inFlight > 0) doubts.add('descriptors are on their way through a socket');
   for (const call of calls) {

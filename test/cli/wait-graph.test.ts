@@ -273,8 +273,11 @@ test('who could end a wait: each process once, in order', () => {
     held(4, 10, 'r'),
     held(5, 11, 'w'),
   ]);
-  expect(endersOf(blocked(1, 10), seen)).toEqual([3, 9]);
-  expect(endersOf(blocked(1, 10, WRITE), seen)).toEqual([3, 4]);
+  const [read, write] = [blocked(1, 10), blocked(1, 10, WRITE)];
+  expect([...endersOf([read, write], seen)]).toEqual([
+    [read, [3, 9]],
+    [write, [3, 4]],
+  ]);
 });
 
 test('long chains and large knots are done in time', () => {

@@ -8,8 +8,22 @@ test('a line of mountinfo, with and without optional fields', () => {
     '',
   ];
   expect(parseMountTable(lines.join('\n'))).toEqual([
-    { id: 36, directory: '/mnt/one', type: 'ext3', source: '/dev/root', deviceMinor: 7 },
-    { id: 37, directory: '/mnt/two', type: 'fuse.ipcfs', source: 'ipcfs', deviceMinor: 52 },
+    {
+      id: 36,
+      directory: '/mnt/one',
+      type: 'ext3',
+      source: '/dev/root',
+      deviceMinor: 7,
+      superOptions: ['rw', 'errors=continue'],
+    },
+    {
+      id: 37,
+      directory: '/mnt/two',
+      type: 'fuse.ipcfs',
+      source: 'ipcfs',
+      deviceMinor: 52,
+      superOptions: ['rw', 'user_id=0', 'group_id=0'],
+    },
   ]);
 });
 
@@ -26,7 +40,14 @@ test.each([
 
 test('a source may be empty', () => {
   const [entry] = parseMountTable('36 35 0:7 / /x rw - tmpfs  rw\n');
-  expect(entry).toEqual({ id: 36, directory: '/x', type: 'tmpfs', source: '', deviceMinor: 7 });
+  expect(entry).toEqual({
+    id: 36,
+    directory: '/x',
+    type: 'tmpfs',
+    source: '',
+    deviceMinor: 7,
+    superOptions: ['rw'],
+  });
 });
 
 test('an empty table has no entries', () => {

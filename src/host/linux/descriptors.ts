@@ -56,11 +56,18 @@ export function descriptorIdentity(pid: number, descriptor: number, mount: Mount
   }
 }
 
-/** What /proc/PID/fdinfo says of a descriptor; null when there is none for reading or writing, or we may not look. */
-export function descriptorInfo(
-  pid: number,
-  descriptor: number,
-): { mountId: number; inode: number; isReadable: boolean; isWritable: boolean } | null {
+/** What /proc/PID/fdinfo says of a descriptor that is there for reading or writing. */
+export interface DescriptorInfo {
+  readonly mountId: number;
+  readonly inode: number;
+  readonly isReadable: boolean;
+  readonly isWritable: boolean;
+  /** For a socket of the local domain: descriptors that have been sent and not received. */
+  readonly inFlight: number;
+}
+
+/** Null when there is none for reading or writing, or we may not look. Asks the kernel only, not the server of a mount. */
+export function descriptorInfo(pid: number, descriptor: number): DescriptorInfo | null {
   const text = readText(`/proc/${pid}/fdinfo/${descriptor}`);
   if (text === null) return null;
   const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(text)?.[1];
@@ -72,6 +79,7 @@ export function descriptorInfo(
     inode: Number(field('ino')),
     isReadable: access !== O_WRONLY,
     isWritable: access !== 0,
+    inFlight: Number(field('scm_fds') ?? 0),
   };
 }
 

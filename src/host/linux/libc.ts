@@ -56,6 +56,14 @@ const syscall3 = library.func('long syscall(long, long, long, long)') as unknown
   b: number,
   c: number,
 ) => number;
+const syscall5 = library.func('long syscall(long, long, long, long, long, long)') as unknown as (
+  number: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  e: number,
+) => number;
 export const socketpair = library.func('int socketpair(int, int, int, void*)') as unknown as (
   domain: number,
   type: number,
@@ -84,6 +92,16 @@ const SYS_tkill_arm64 = 130;
 /** Sends a signal to one thread of whatever process it belongs to (tkill). */
 export function tkill(threadId: number, signal: number): number {
   return syscall3(process.arch === 'arm64' ? SYS_tkill_arm64 : SYS_tkill, threadId, signal, 0);
+}
+
+const SYS_kcmp = 312;
+const SYS_kcmp_arm64 = 272;
+/** For `kcmp`: whether two descriptors lead to one open file. */
+export const KCMP_FILE = 0;
+
+/** kcmp(2): 0 when what the two processes have is the same, 1 to 3 when it is not, -1 when it cannot be compared. */
+export function kcmp(pid: number, otherPid: number, type: number, a: number, b: number): number {
+  return syscall5(process.arch === 'arm64' ? SYS_kcmp_arm64 : SYS_kcmp, pid, otherPid, type, a, b);
 }
 
 export const O_RDWR = 0o2;

@@ -8,6 +8,8 @@ export interface MountEntry {
   readonly source: string;
   /** Minor number of the device: the name of its FUSE connection. */
   readonly deviceMinor: number;
+  /** Options of the file system itself: `allow_other`, `user_id=0`. */
+  readonly superOptions: readonly string[];
 }
 
 /** Blanks and backslashes stand as \ooo in the table. */
@@ -31,13 +33,14 @@ export function parseMountTable(text: string): MountEntry[] {
     .map((line) => {
       const [before, after] = line.split(' - ') as [string, string];
       const fields = before.split(' ');
-      const [type, source] = after.split(' ') as [string, string];
+      const [type, source, options] = after.split(' ') as [string, string, string | undefined];
       return {
         id: Number(fields[0]),
         directory: unescape(fields[4]!),
         type,
         source: unescape(source),
         deviceMinor: Number(fields[2]!.split(':')[1]),
+        superOptions: options?.split(',') ?? [],
       };
     });
 }

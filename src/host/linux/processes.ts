@@ -45,7 +45,10 @@ export function commandName(pid: number): string | null {
 }
 
 export interface ProcessStat {
+  readonly parent: number;
   readonly processGroup: number;
+  /** A thread of the kernel: it has no descriptors. */
+  readonly isKernelThread: boolean;
   /** In clock ticks since boot: with the pid it names one process for ever. */
   readonly startTicks: number;
   /** Threads that have not ended, and the first one, which stays until the others have. */
@@ -60,6 +63,7 @@ export interface ProcessStat {
 
 /** Set in a task's flags as soon as it begins to end. */
 const PF_EXITING = 0x4;
+const PF_KTHREAD = 0x200000;
 
 /** What /proc says of the state of a process, or null when there is no such process. */
 export function processStat(pid: number): ProcessStat | null {
@@ -69,6 +73,8 @@ export function processStat(pid: number): ProcessStat | null {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const isZombie = fields[0] === 'Z' || fields[0] === 'X';
   return {
+    parent: Number(fields[1]),
+    isKernelThread: (Number(fields[6]) & PF_KTHREAD) !== 0,
     processGroup: Number(fields[2]),
     startTicks: Number(fields[19]),
     threadCount: Number(fields[17]),
