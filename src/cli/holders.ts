@@ -57,8 +57,7 @@ export function sleptThrough(
   return before.filter((call) => {
     const same = later.get(call.pid);
     return (
-      same !== undefined &&
-      same.call === call.call &&
+      same?.call === call.call &&
       same.ino === call.ino &&
       same.wait === call.wait &&
       same.peers === call.peers &&
