@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ipcfsCommand } from '../support/cli.ts';
 import { describeMount, TestMount } from '../support/mount.ts';
 
 const NOBODY = { uid: 65534, gid: 65534 };
@@ -91,6 +92,14 @@ describeMount('processes and signals', () => {
         [[ $line == *udata=i ]] && { n=\${line#*data=}; sum=$((sum + \${n%% *})); }; done
       echo "sum $sum"; cat info/knotes | grep -c signal`);
     expect(seen).toEqual(['handled', 'sum 3', '2']);
+  });
+
+  test('doctor says which events a process namespace of its own does not have, and what to do', async () => {
+    const stdout = await mount.output(`unshare -n -p -f --mount-proc ${ipcfsCommand} doctor`);
+    expect(stdout.split('\n').filter((line) => line.includes(' events '))).toEqual([
+      expect.stringMatching(/^no +process events +exit only: for fork and exec mount as root/),
+      expect.stringMatching(/^no +signal events +none: mount as root/),
+    ]);
   });
 
   test('K101: anybody may watch a process that is there', async () => {

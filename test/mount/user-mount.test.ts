@@ -76,6 +76,23 @@ describeMount('mounts by a user, through fusermount3', () => {
     await until(() => !isRunning(pid));
   });
 
+  test('K125: the user can watch descriptors, alike ones too', async () => {
+    const directory = scratch.directory(nobody.uid);
+    await mount(directory, nobody);
+    const script = `cd '${directory}'; mkfifo pipes/a; exec 3<>kqueue 4<>pipes/a 5<>/dev/fd/4
+      printf 'add write fd:4 oneshot\nadd write fd:5 oneshot\n' >&3
+      for n in 1 2; do read -r event <&3; echo "$event"; done
+      exec 6>&4 4>&-; echo 'add read fd:6 clear' >&3; echo x >&6; read -r event <&3; echo "$event"`;
+    const { stdout, stderr } = await sh(script, nobody);
+    expect({ stdout, stderr }).toEqual({
+      stdout: `write fd:4 data=16384 flags=oneshot fflags=0 udata=-
+write fd:5 data=16384 flags=oneshot fflags=0 udata=-
+read fd:6 data=2 flags=clear fflags=0 udata=-\n`,
+      stderr: '',
+    });
+    await umount(directory, nobody);
+  });
+
   test('another user may not unmount it, and root may', async () => {
     const directory = scratch.directory(nobody.uid);
     const pid = await mount(directory, nobody);

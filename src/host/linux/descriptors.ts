@@ -98,7 +98,7 @@ export function handleBehind(pid: number, descriptor: number, mount: MountPlace)
   libc.close(pidfd);
   if (copy < 0) return 0;
   const result = new BigUint64Array(1);
-  const isOurs = descriptorIdentity(process.pid, copy, mount) > NO_IDENTITY;
+  const isOurs = descriptorIdentity(process.pid, copy, mount) !== NO_IDENTITY;
   const isAnswered = isOurs && libc.ioctl(copy, GET_HANDLE, result) === 0;
   libc.close(copy);
   return isAnswered ? Number(result[0]) : 0;
