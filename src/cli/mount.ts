@@ -7,7 +7,7 @@ import { CommandFailure, EXIT_FAILURE, report } from './failure.ts';
 import { mergeSettings, readConfiguration } from './configuration.ts';
 import { resolveMountPoint } from './mount-options.ts';
 import type { SysctlSetting } from './sysctl-settings.ts';
-import { packageVersion } from './version.ts';
+import { packageVersion } from '../host/package.ts';
 
 export interface MountCommandOptions {
   readonly foreground: boolean;

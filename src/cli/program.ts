@@ -1,7 +1,7 @@
 import { Command, Help, type Option } from 'commander';
 import { COMMANDS } from './commands.ts';
 import { topicList } from './help/command.ts';
-import { packageVersion } from './version.ts';
+import { packageVersion } from '../host/package.ts';
 
 /** The command line: what parses it, and what help, completion and the manual are made from. */
 export function program(): Command {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { marked, type Token } from 'marked';
 import { assert } from '../../kern/assert.ts';
-import { packageFile } from '../version.ts';
+import { packageFile } from '../../host/package.ts';
 
 /** What `ipcfs help NAME` shows. */
 export interface Topic {

@@ -46,7 +46,11 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
     spinMs: options.spinMs,
     sysctls: options.sysctls,
   };
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
+  const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    workerData,
+    // Of a program that came by --eval; a file has a type of its own, and Node would refuse it.
+    ...(process.execArgv.some((flag) => flag.startsWith('--input-type')) ? { execArgv: [] } : {}),
+  });
   const wake = (): void => {
     libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
   };
