@@ -11,6 +11,7 @@ declare -A package_of=(
   [fish]=fish
   [groff]=groff
   [mandoc]=mandoc
+  [hexdump]=bsdextrautils
 )
 missing=()
 for program in "${!package_of[@]}"; do

@@ -2,6 +2,8 @@ import { Argument, type Command, Option } from 'commander';
 import { argument } from './arguments.ts';
 import { COMPLETION_SCRIPTS } from './completion/scripts.ts';
 import { answerShell, COMPLETE_COMMAND, type Shell, SHELLS } from './completion/shells.ts';
+import { defineStatus } from './define-status.ts';
+import { defineTop } from './define-top.ts';
 import { doctor } from './doctor.ts';
 import { helpCommand } from './help/command.ts';
 import { mountCommand, type MountCommandOptions } from './mount.ts';
@@ -117,6 +119,8 @@ function defineHelp(root: Command): void {
 export const COMMANDS: readonly ((root: Command) => void)[] = [
   defineMount,
   defineUmount,
+  defineStatus,
+  defineTop,
   defineWait,
   defineWaits,
   defineDoctor,
