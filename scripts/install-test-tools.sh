@@ -9,9 +9,10 @@ declare -A package_of=(
   [tmux]=tmux
   [zsh]=zsh
   [fish]=fish
-  [groff]=groff
+  [groff]=groff-base
   [mandoc]=mandoc
   [hexdump]=bsdextrautils
+  [man]=man-db
 )
 missing=()
 for program in "${!package_of[@]}"; do

@@ -38,6 +38,7 @@ export function manualPage(root: Command): string {
     ...tagged('0', 'Done.'),
     ...tagged('1', 'Failed; one line on standard error says why, and what to do.'),
     ...tagged('2', 'Wrong usage.'),
+    ...tagged('3', 'ipcfs waits --check has found a deadlock.'),
     ...tagged('124', 'The time of --timeout has passed.'),
     '.SH ENVIRONMENT',
     ...tagged('DEBUG', 'ipcfs:* logs to standard error.'),

@@ -22,7 +22,9 @@ test('K23 a wait ends with a pipe that can be read, and names its end', async ()
   expect(await kqueue.wait({ timeoutMs: 0 })).toEqual([]);
   await a.close();
   expect(await kqueue.wait()).toMatchObject([{ endOfFile: true }]);
+  expect(kqueue.pendingCount).toBe(1);
   await b.close();
+  expect(kqueue.pendingCount).toBe(0);
   expect(await kqueue.wait({ timeoutMs: 0 })).toEqual([]);
   expect(system.waitingCount).toBe(0);
 });

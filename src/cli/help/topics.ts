@@ -6,4 +6,5 @@ export const TOPICS: ReadonlyMap<string, string> = new Map([
   ['shm', 'segments, and the requests to shm/ctl'],
   ['sysctl', 'the tunables: names, ranges, defaults'],
   ['info', 'the tables in info/, and their columns'],
+  ['waits', 'which calls can never end, and how that is known'],
 ]);
