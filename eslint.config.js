@@ -9,7 +9,12 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ['src/*/tsconfig.json', 'test/tsconfig.json', 'scripts/tsconfig.json'],
+        project: [
+          'src/*/tsconfig.json',
+          'test/tsconfig.json',
+          'test/simulation/tsconfig.json',
+          'scripts/tsconfig.json',
+        ],
         tsconfigRootDir: import.meta.dirname,
       },
     },

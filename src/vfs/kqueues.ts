@@ -1,4 +1,5 @@
 import type { Credentials } from '../kern/credentials.ts';
+import { ENOENT } from '../kern/errno.ts';
 import type { Knote as ListedKnote } from '../kern/klist.ts';
 import { EVFILT_VNODE } from '../kern/klist.ts';
 import type { FileOps } from '../kern/file.ts';
@@ -75,6 +76,8 @@ export class KqueueNode extends Node {
   }
 
   override openAtOnce(file: OpenFile): number {
+    // The name may have been removed since the host has found the node.
+    if (this.kqueue.isTerminated) return -ENOENT;
     file.isStream = true;
     openKqueue(file, this.kqueue, textOps);
     return 0;

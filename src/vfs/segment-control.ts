@@ -2,7 +2,7 @@ import type { Credentials } from '../kern/credentials.ts';
 import { EAGAIN, EINVAL, errnoName } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
-import { POLLIN, POLLOUT, POLLRDNORM } from '../kern/poll.ts';
+import { POLLIN, POLLOUT, POLLRDNORM, PollQueue } from '../kern/poll.ts';
 import { parseInteger } from '../kern/sysctl.ts';
 import { ShmProcess, shmexit } from '../shm/attachments.ts';
 import { TicketSpace } from '../shm/address-space.ts';
@@ -38,6 +38,8 @@ interface Conversation {
   readonly process: ShmProcess;
   pending: string;
   answers: string;
+  /** Who waits for answers to requests that somebody else writes. */
+  readonly pollQueue: PollQueue;
 }
 
 /** shm/ctl: a request a line, an answer a line on the same descriptor. */
@@ -55,7 +57,7 @@ export class SegmentControl extends Node {
     const process = new ShmProcess(this.#caller(file.credentials), new TicketSpace());
     file.isStream = true;
     file.ops = controlOps;
-    file.data = { process, pending: '', answers: '' } satisfies Conversation;
+    file.data = { process, pending: '', answers: '', pollQueue: new PollQueue() } satisfies Conversation;
     return 0;
   }
 
@@ -73,6 +75,7 @@ export class SegmentControl extends Node {
       if (words.length === 0 || words[0]!.startsWith('#')) continue;
       const answer = yield* this.#answer(talk.process, words);
       talk.answers += `${answer}\n`;
+      talk.pollQueue.wakeup();
     }
     return text.length;
   }
@@ -239,8 +242,10 @@ const controlOps: FileOps = {
     const control = (file as OpenFile).node as SegmentControl;
     return yield* control.write(talkOf(file.data), textOfBytes(bytes), credentials);
   },
-  poll(file, events) {
-    const hasAnswers = talkOf(file.data).answers !== '';
+  poll(file, events, poller) {
+    const talk = talkOf(file.data);
+    if (poller !== null) talk.pollQueue.record(poller);
+    const hasAnswers = talk.answers !== '';
     return events & (hasAnswers ? POLLIN | POLLRDNORM | POLLOUT : POLLOUT);
   },
   *close(file) {

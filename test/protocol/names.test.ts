@@ -203,3 +203,12 @@ test('a removed directory that is still known takes no names', () => {
   expect(client.error(Opcode.RENAME, pipes, new Body().u64(removed).name('a').name('x'))).toBe(-2);
   expect(walkNames()).toEqual(['a']);
 });
+
+test('a named kqueue that is removed between its lookup and its open is ENOENT (simulation, seed 52)', () => {
+  const kqueues = walk(client, 'kqueues');
+  client.request(Opcode.MKNOD, kqueues, mknodBody('q', 0o100644));
+  const found = nodeidOf(lookup(client, kqueues, 'q'));
+  client.request(Opcode.UNLINK, kqueues, new Body().name('q'));
+  expect(client.error(Opcode.OPEN, found, openBody(2))).toBe(-2);
+  expect(client.host.logged).toEqual([]);
+});

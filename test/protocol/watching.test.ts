@@ -1,7 +1,15 @@
 import { beforeEach, expect, test } from 'vitest';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import { bytesOf } from '../support/engine.ts';
-import { openPipe, readBody, releaseBody, writeBody } from '../support/fuse-calls.ts';
+import {
+  LINUX_O_RDWR,
+  openHandle,
+  openPipe,
+  readBody,
+  releaseBody,
+  walk,
+  writeBody,
+} from '../support/fuse-calls.ts';
 import { Body, FuseClient } from '../support/fuse-client.ts';
 
 const POLLIN = 0x1;
@@ -95,4 +103,12 @@ test('T9: IOCTL serves the BSD commands under Linux numbers', () => {
   expect(ioctl(reader, FIOGETOWN)).toEqual({ error: 0, value: -777 });
   expect(ioctl(reader, FIOSETOWN, 5000).error).toBe(-3);
   expect(ioctl(reader, 0x5401)).toEqual({ error: -25, value: null });
+});
+
+test('who polls the control file of segments is told of answers to what others write (simulation, seed 1)', () => {
+  const handle = openHandle(client, walk(client, 'shm/ctl'), LINUX_O_RDWR);
+  expect(poll(handle, 72, SCHEDULE_NOTIFY, POLLIN)).toBe(0);
+  client.request(Opcode.WRITE, 0, writeBody(handle, bytesOf('stat 7\n')));
+  expect(client.notifiedPolls).toEqual([72]);
+  expect(poll(handle, 72, 0, POLLIN)).toBe(POLLIN);
 });

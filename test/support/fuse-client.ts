@@ -141,6 +141,11 @@ export class FuseClient {
     this.device.sent.length = 0;
   }
 
+  /** Requests from now on have uniques above this one. */
+  countUniquesFrom(unique: number): void {
+    this.#lastUnique = unique;
+  }
+
   /** The bytes of a request, header and body (struct fuse_in_header). */
   message(
     opcode: number,

@@ -1,0 +1,158 @@
+import type { Program } from './processes.ts';
+import * as file from './file-programs.ts';
+import * as pipe from './pipe-programs.ts';
+import * as queue from './queue-programs.ts';
+import type { Context } from './programs.ts';
+import type { World } from './world.ts';
+
+/** One step: what kind, and the seed of everything that it chooses. */
+export interface Step {
+  readonly kind: string;
+  readonly seed: number;
+}
+
+const programs: Record<string, (context: Context) => Program> = {
+  openPipe: pipe.openPipe,
+  openPair: pipe.openPair,
+  readPipe: pipe.readPipe,
+  writePipe: pipe.writePipe,
+  openKqueue: queue.openKqueue,
+  writeKqueue: queue.writeKqueue,
+  readKqueue: queue.readKqueue,
+  openSegment: queue.openSegment,
+  useSegment: queue.useSegment,
+  controlSegments: queue.controlSegments,
+  changeNames: file.changeNames,
+  readDirectory: file.readDirectory,
+  readTable: file.readTable,
+  writeTunable: file.writeTunable,
+  attributes: file.attributes,
+  poll: file.poll,
+  ioctl: file.ioctl,
+  odd: file.odd,
+};
+
+/** A signal for somebody who waits; 0 when nobody does. */
+export function interruptSomebody(world: World): number {
+  const uniques = [...world.kernel.pending.keys()];
+  return uniques.length === 0 ? 0 : world.kernel.interrupt(world.random.pick(uniques));
+}
+
+/** What happens around the processes. A message's length, or 0 when there is none. */
+const environment: Record<string, (world: World) => number> = {
+  interrupt: interruptSomebody,
+  /** The interrupt overtakes its request, or comes after its answer. */
+  strayInterrupt: (world) => world.kernel.interrupt(world.random.below(1000) * 2 + 1_000_000_000),
+  close({ table, kernel, random }) {
+    const process = random.pick(table.processes);
+    if (process.descriptors.length === 0) return 0;
+    const [file] = process.descriptors.splice(random.below(process.descriptors.length), 1);
+    kernel.close(file!);
+    return 0;
+  },
+  /** A descriptor is passed on, or a child inherits it. */
+  pass({ table, random }) {
+    const from = random.pick(table.processes);
+    const to = random.pick(table.processes);
+    if (from === to || from.descriptors.length === 0 || to.isExiting) return 0;
+    const file = random.pick(from.descriptors);
+    file.references++;
+    to.descriptors.push(file);
+    return 0;
+  },
+  exit(world) {
+    world.exit(world.random.pick(world.table.processes));
+    return 0;
+  },
+  processEvent({ table, events, random }) {
+    const [from, to] = [random.pick(table.processes).pid, random.pick(table.processes).pid];
+    switch (random.below(3)) {
+      case 0:
+        events.post({ kind: 'fork', pid: from, child: to });
+        break;
+      case 1:
+        events.post({ kind: 'exec', pid: from });
+        break;
+      default:
+        events.post({ kind: 'signal', pid: from, signal: random.pick([10, 15]) });
+    }
+    return 0;
+  },
+  forget({ kernel, random }) {
+    const nodes = [...kernel.nodes.values()];
+    const first = random.below(nodes.length);
+    return kernel.forget(random.oneIn(2) ? nodes.slice(first, first + 1) : nodes.slice(first, first + 8));
+  },
+  time({ host, random }) {
+    host.clock.nowMs += random.pick([1, 10, 100, 1000, 5000, random.oneIn(20) ? 3e9 : 50]);
+    return 0;
+  },
+  calendar({ host, random }) {
+    host.clock.realtimeOffsetMs += random.pick([-1e12, 1e12, -3_600_000, 3_600_000, 1]);
+    return 0;
+  },
+  noMemory({ memory, random }) {
+    memory.failures += random.between(1, 2);
+    return 0;
+  },
+  slowMemory({ memory, random, session }) {
+    if (random.oneIn(3)) memory.isSlow = true;
+    else memory.proceed();
+    session.settle();
+    return 0;
+  },
+  slowHost({ host, random }) {
+    host.isSlow = random.oneIn(3);
+    return 0;
+  },
+  mappers(world) {
+    if (world.mapperQuestions === 0) return 0;
+    world.mapperQuestions = 0;
+    world.mail.push([[world.random.below(50), world.random.pick(world.table.processes).pid]]);
+    return 0;
+  },
+  refuseAnswer({ kernel }) {
+    kernel.refusals = 1;
+    return 0;
+  },
+  refuseBacking({ device }) {
+    device.refusesBacking = true;
+    return 0;
+  },
+  refuseWatch({ events }) {
+    events.refusesNext = true;
+    return 0;
+  },
+};
+
+export const stepKinds = { programs, environment };
+
+const weights: Readonly<Record<string, number>> = {
+  ...{
+    openPipe: 14,
+    openPair: 5,
+    readPipe: 34,
+    writePipe: 30,
+    openKqueue: 3,
+    writeKqueue: 12,
+    readKqueue: 8,
+  },
+  ...{ openSegment: 6, useSegment: 8, controlSegments: 6, changeNames: 6, readDirectory: 2, readTable: 1 },
+  ...{
+    writeTunable: 2,
+    attributes: 6,
+    poll: 8,
+    ioctl: 3,
+    odd: 1,
+    interrupt: 8,
+    strayInterrupt: 1,
+    close: 10,
+  },
+  ...{ pass: 4, exit: 1, processEvent: 2, forget: 14, time: 5, calendar: 1, noMemory: 1, slowMemory: 2 },
+  ...{ slowHost: 1, mappers: 1, refuseAnswer: 1, refuseBacking: 1, refuseWatch: 1 },
+};
+
+/** Every kind as often as it weighs. */
+export const steps: readonly string[] = Object.entries(weights).flatMap(([kind, weight]) =>
+  new Array<string>(weight).fill(kind),
+);
