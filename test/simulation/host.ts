@@ -2,9 +2,11 @@ import type { Clock, Timespec } from '../../src/kern/clock.ts';
 import type { Credentials } from '../../src/kern/credentials.ts';
 import { EOPNOTSUPP, EPERM, ESRCH } from '../../src/kern/errno.ts';
 import {
+  type CallerDescription,
   type DescriptorTarget,
   type Host,
   NO_IDENTITY,
+  type ResourceUsage,
   type SignalOwner,
   UNKNOWN_IDENTITY,
 } from '../../src/kern/host.ts';
@@ -61,6 +63,15 @@ export class SimulatedHost implements Host {
 
   processOf(threadId: number): number {
     return this.isSlow ? threadId : (this.directory.processOf(threadId) ?? threadId);
+  }
+
+  describeThread(threadId: number): CallerDescription | null {
+    const process = this.isSlow ? null : this.directory.processOf(threadId);
+    return process === null ? null : { process, command: 'simulated' };
+  }
+
+  resourceUsage(): ResourceUsage {
+    return { residentBytes: 1, heapBytes: 1, processorSeconds: 1, startedSeconds: 1 };
   }
 
   describeDescriptor(pid: number, descriptor: number): DescriptorTarget | null {

@@ -7,7 +7,7 @@ import { EV_CLEAR, EV_DISPATCH } from '../../src/kqueue/kevent.ts';
 import type { Kqueue } from '../../src/kqueue/kqueue.ts';
 import { type Segment, SegmentState } from '../../src/shm/segment.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
-import type { BlockedCall } from '../../src/vfs/info.ts';
+import type { BlockedCall } from '../../src/vfs/waits.ts';
 import type { World } from './world.ts';
 
 /**

@@ -108,7 +108,8 @@ const environment: Record<string, (world: World) => number> = {
   mappers(world) {
     if (world.mapperQuestions === 0) return 0;
     world.mapperQuestions = 0;
-    world.mail.push([[world.random.below(50), world.random.pick(world.table.processes).pid]]);
+    const { pid } = world.random.pick(world.table.processes);
+    world.mail.push(world.random.oneIn(4) ? null : [[world.random.below(50), pid, 1]]);
     return 0;
   },
   refuseAnswer({ kernel }) {

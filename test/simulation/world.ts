@@ -4,7 +4,7 @@ import { Kernel } from '../../src/kern/kernel.ts';
 import type { PipeEnd } from '../../src/pipe/end.ts';
 import type { PipePair } from '../../src/pipe/pair.ts';
 import type { Segment } from '../../src/shm/segment.ts';
-import { MapperQuery } from '../../src/transports/common/mapper-query.ts';
+import { MapperQuery, type Mappings } from '../../src/transports/common/mapper-query.ts';
 import type { ServedDevice } from '../../src/transports/raw/device.ts';
 import type { GatherUio } from '../../src/transports/raw/gather-uio.ts';
 import { Opcode, OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
@@ -61,7 +61,8 @@ export class World {
   #shadows = new WeakMap<Segment, { bytes: Uint8Array }>();
   /** The main thread has been asked who maps what, and has not answered. */
   mapperQuestions = 0;
-  mail: (readonly [inode: number, pid: number])[][] = [];
+  /** What it has found out since; null for nothing. */
+  mail: Mappings[] = [];
   #lastPid = 1000;
   readonly liveInodesAtStart: number;
   /** What a check of an answer has found. */
