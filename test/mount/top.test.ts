@@ -324,6 +324,18 @@ describeMount('ipcfs top', () => {
       await expectRestored();
     });
 
+    test('an error nobody foresaw gives the terminal back as it was, and is told', async () => {
+      terminal = await Terminal.start(SMALL);
+      const fault = "data:text/javascript,process.on('SIGUSR2',()=>{throw%20new%20Error('unforeseen')})";
+      await terminal.enter(`NODE_OPTIONS="--import ${fault}" ${top} ${mount.directory}`);
+      await terminal.until(/^\[Pipes \d+\]/m);
+      const shell = await terminal.state('pane_pid');
+      const [pid] = readFileSync(`/proc/${shell}/task/${shell}/children`, 'latin1').split(' ');
+      process.kill(Number(pid), 'SIGUSR2');
+      await terminal.until(/ipcfs: internal error, please report it: Error: unforeseen[^]*ready>$/);
+      await expectRestored();
+    });
+
     test('Ctrl-Z stops it with the terminal as it was, and fg goes on', async () => {
       await start(SMALL);
       await terminal.press('C-z');
