@@ -1,5 +1,6 @@
 import { assert } from './assert.ts';
 import { EFAULT } from './errno.ts';
+import type { Operation } from './operation.ts';
 
 /**
  * The destination of a read. The transport's one gathers slices for writev, so bytes are lent until the
@@ -21,9 +22,25 @@ function segmentLength(segment: Segment): number {
   return segment instanceof Uint8Array ? segment.length : segment.unreadableBytes;
 }
 
+/** Gets the bytes of a write back that were taken away while it slept. */
+export interface Pager {
+  /** Sleeps until the bytes of `uio` are there; 0, or EINTR. */
+  fetch(uio: WriteUio): Operation<number>;
+}
+
 /** The source of a write: segments as in writev, and a cursor. */
 export class WriteUio {
   readonly #segments: Segment[];
+  /** The latest loan. */
+  #loan: Loan | null = null;
+  /** While bytes are held back: how many before those that are there. */
+  #skippedBytes = 0;
+  #pager: Pager | null = null;
+  /**
+   * Set by an operation that looks at `availableBytes` and can `fetch` the rest: while it sleeps, most of its bytes may be taken
+   * away (`holdBack`).
+   */
+  isPageable = false;
   #index = 0;
   /** Position within the current segment. */
   #position = 0;
@@ -48,12 +65,66 @@ export class WriteUio {
     return segment === undefined ? 0 : segmentLength(segment) - this.#position;
   }
 
+  /** Bytes that can be moved or lent without a `fetch`; `residual` unless some are held back. */
+  get availableBytes(): number {
+    return this.#pager === null ? this.residual : this.segmentResidual;
+  }
+
+  /** Bytes that nobody has taken: those that are lent too. */
+  get untakenBytes(): number {
+    return this.residual + (this.#loan?.residual ?? 0);
+  }
+
+  /** Whether most of the bytes are elsewhere. */
+  get isHeldBack(): boolean {
+    return this.#pager !== null;
+  }
+
+  /**
+   * Keeps a copy of the next `keptBytes` only, those of a loan that is out first, and shortens that loan to them: the memory of the
+   * rest is the caller's again. `pager` gets them back.
+   */
+  holdBack(keptBytes: number, pager: Pager): void {
+    assert(this.isPageable && this.#pager === null, 'bytes are held back that are there and can be fetched');
+    assert(this.#segments.length === 1, 'only a single payload is held back');
+    const loan = this.#loan;
+    const lent = loan === null ? 0 : Math.min(loan.residual, keptBytes);
+    if (loan !== null && loan.residual > 0) {
+      this.giveBack(loan);
+      loan.residual = lent;
+      this.residual -= lent;
+    }
+    const start = this.#position;
+    this.#segments[0] = (this.#segments[0] as Uint8Array).slice(start, start + keptBytes);
+    this.#skippedBytes = start;
+    this.#position = lent;
+    if (lent > 0) loan!.position = 0;
+    this.#pager = pager;
+  }
+
+  /** All bytes again: `payload` is what the whole write was. */
+  restore(payload: Uint8Array): void {
+    assert(this.#pager !== null && payload.length === this.length, 'the same write has come again');
+    this.#pager = null;
+    this.#segments[0] = payload;
+    this.#position += this.#skippedBytes;
+    if (this.#loan !== null && this.#loan.residual > 0) this.#loan.position += this.#skippedBytes;
+    this.#skippedBytes = 0;
+    this.#skipEmpty();
+  }
+
+  /** Sleeps until bytes are available that were held back. 0, or EINTR. */
+  fetch(): Operation<number> {
+    assert(this.#pager !== null, 'what is there is not fetched');
+    return this.#pager.fetch(this);
+  }
+
   /**
    * Copies `length` bytes to `target` from `start` on, going on at its beginning where it ends, and advances.
    * 0, or EFAULT with the cursor where it was.
    */
   moveIn(target: Uint8Array, start: number, length: number): number {
-    assert(length <= this.residual, 'no more is taken than the caller has');
+    assert(length <= this.availableBytes, 'no more is taken than the caller has');
     const index = this.#index;
     const position = this.#position;
     let left = length;
@@ -88,6 +159,7 @@ export class WriteUio {
     const loan = new Loan(this.#segments, this.#index, this.#position, length);
     this.#position += length;
     this.residual -= length;
+    this.#loan = loan;
     this.#skipEmpty();
     return loan;
   }
@@ -111,7 +183,8 @@ export class WriteUio {
   }
 
   #skipEmpty(): void {
-    for (;;) {
+    // Behind what is there of a payload lies the rest of it.
+    while (this.#pager === null) {
       const segment = this.#segments[this.#index];
       if (segment === undefined || this.#position < segmentLength(segment)) return;
       this.#index++;

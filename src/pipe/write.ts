@@ -41,11 +41,17 @@ export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials):
   chooseSize(end, uio);
   const requested = uio.residual;
   const atomic = requested <= subsystem.pipeBufBytes;
+  uio.isPageable = !atomic;
   let error = 0;
   while (uio.residual > 0) {
     if (end.endOfFile) {
       error = EPIPE;
       break;
+    }
+    if (uio.availableBytes === 0) {
+      error = yield* uio.fetch();
+      if (error !== 0) break;
+      continue;
     }
     if (
       uio.segmentResidual >= subsystem.minDirectBytes &&
@@ -59,7 +65,7 @@ export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials):
     // Nothing is buffered behind a direct chunk, or it would overtake what its writer still has.
     const room = end.chunk === null ? ring.space : 0;
     if (room > 0 && (room >= uio.residual || !atomic)) {
-      error = ring.store(uio, Math.min(room, uio.residual));
+      error = ring.store(uio, Math.min(room, uio.availableBytes));
       if (error !== 0) break;
       continue;
     }

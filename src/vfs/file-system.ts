@@ -22,6 +22,7 @@ import { segmentsTable } from './segment-table.ts';
 import { type BlockedCall, waitsTable } from './waits.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
+import { WriteMemory } from './write-memory.ts';
 import { sysctlsTable, sysctlTree } from './sysctls.ts';
 import type { Work } from './work.ts';
 import { MadeFile } from './made-file.ts';
@@ -63,6 +64,7 @@ export class FileSystem {
   readonly kqueues: KqueueSubsystem;
   readonly context: NodeContext;
   readonly root: Directory;
+  readonly writeMemory: WriteMemory;
   readonly openFiles = new OpenFileTable(MAX_OPEN_FILES);
   /** What info/metrics shows of operations; the transport reports them. */
   readonly operations = new OperationMetrics();
@@ -85,6 +87,7 @@ export class FileSystem {
   ) {
     this.kernel = kernel;
     this.pipes = new PipeSubsystem(kernel);
+    this.writeMemory = new WriteMemory(kernel);
     this.context = new NodeContext(kernel);
     const owner = { uid: identity.uid, gid: identity.gid };
     const shared = { mode: STICKY_SHARED, ...owner };

@@ -130,7 +130,7 @@ describe.skipIf(missing !== null)(`layouts and numbers${missing === null ? '' : 
   test('the header of an answer is written where fuse.h has it', () => {
     const offsets = measure(outHeaderFields.map((field) => `fuse_out_header.${field}`));
     const reply = new Reply(64);
-    expect(reply.header(77, -5, 8)).toBe(24);
+    expect(reply.header({ unique: 77, isResent: false }, -5, 8)).toBe(24);
     const view = new DataView(reply.bytes.buffer);
     const fields = outHeaderFields.map((field) =>
       view.getInt32(offsets.get(`fuse_out_header.${field}`)!, true),

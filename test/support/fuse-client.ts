@@ -53,6 +53,8 @@ export class Body {
 /** One message to the kernel: an answer, or with `unique` 0 a notification whose code stands in `error`. */
 export interface Answer {
   readonly unique: number;
+  /** Names the request by the mark that it has since it came again. */
+  readonly isResent: boolean;
   /** 0 or a negative errno. */
   readonly error: number;
   readonly payload: DataView;
@@ -64,8 +66,16 @@ export class MemoryDevice implements Device {
   /** Asked before each message is taken. */
   refuses: (answer: Answer) => boolean = () => false;
 
-  receive(): number {
+  /** What comes when the session itself asks: a message, or a negative errno. */
+  next: () => Uint8Array | number = () => {
     throw new Error('a test serves requests itself');
+  };
+
+  receive(buffer: ReceiveBuffer): number {
+    const next = this.next();
+    if (typeof next === 'number') return next;
+    buffer.bytes.set(next);
+    return next.length;
   }
 
   send(reply: Reply, length: number): boolean {
@@ -93,7 +103,8 @@ export class MemoryDevice implements Device {
     assert(view.getUint32(0, true) === message.length, 'the header says how long the message is');
     const answer: Answer = {
       error: view.getInt32(4, true),
-      unique: Number(view.getBigUint64(8, true)),
+      unique: Number(BigInt.asUintN(63, view.getBigUint64(8, true))),
+      isResent: view.getBigUint64(8, true) >> 63n === 1n,
       payload: new DataView(message.buffer, message.byteOffset + OUT_HEADER_BYTES),
     };
     if (this.refuses(answer)) return false;
@@ -103,13 +114,13 @@ export class MemoryDevice implements Device {
 }
 
 /** struct fuse_init_in. */
-export function initBody(major: number, minor: number, flags = 0xffff_ffff): Body {
+export function initBody(major: number, minor: number, flags = 0xffff_ffff, flags2 = 0): Body {
   return new Body()
     .u32(major) // major
     .u32(minor) // minor
     .u32(131072) // max_readahead
     .u32(flags) // flags
-    .u32(0) // flags2
+    .u32(flags2) // flags2
     .bytes(new Uint8Array(44)); // unused
 }
 

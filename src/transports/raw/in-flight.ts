@@ -7,6 +7,8 @@ export class InFlight extends Call {
   unique = 0;
   /** When the request arrived, on the monotonic clock, in milliseconds. */
   receivedMs = 0;
+  /** The kernel has sent the request again, and knows it by the marked unique since. */
+  isResent = false;
   opcode = 0;
   /** For CREATE: the payload bytes already in place before the open's answer. */
   entryBytes = 0;

@@ -10,18 +10,17 @@ import { ANSWERED, type OpcodeEntry, opcodeTable, STARTED } from './handlers/tab
 import { InFlight } from './in-flight.ts';
 import { NodeTable } from './node-table.ts';
 import { Opcode } from './protocol/constants.ts';
-import { OpenOut, WriteOut } from './protocol/layouts.ts';
+import { OpenOut, WriteIn, WriteOut } from './protocol/layouts.ts';
 import { BackingTable } from './backings.ts';
 import { Reporter } from './reporter.ts';
-import { Reply } from './protocol/reply.ts';
+import { type Answerable, Reply } from './protocol/reply.ts';
 import { Request } from './protocol/request.ts';
+import { type Redelivery, SleepingWrites } from './sleeping-writes.ts';
 
 const log = createDebug('ipcfs:session');
 
 const REPLY_CAPACITY_BYTES = 128 * 1024;
 const NOTICE_CAPACITY_BYTES = 8;
-/** A sleeping write of up to this many bytes is copied out of the receive buffer; a longer one keeps the buffer. */
-const DETACH_LIMIT_BYTES = 64 * 1024;
 
 /** What was agreed in INIT. */
 export interface Negotiated {
@@ -41,6 +40,7 @@ export class Session {
   /** For notifications, which go out while an answer lies in `reply`. */
   readonly #notice = new Reply(NOTICE_CAPACITY_BYTES);
   readonly buffers = new BufferPool();
+  readonly writes: SleepingWrites;
   readonly reporter: Reporter;
   /** How segments are mapped. */
   readonly backings: BackingTable;
@@ -53,6 +53,7 @@ export class Session {
   #spare = new InFlight();
   /** Poll handles to notify before the next answer, or at the end of this turn. */
   readonly #notifications = new Set<number>();
+  #isDelivering = false;
 
   constructor(fileSystem: FileSystem, device: Device) {
     this.fileSystem = fileSystem;
@@ -61,6 +62,7 @@ export class Session {
     this.backings = new BackingTable(device);
     fileSystem.kernel.scheduler.onFailure = this.#onFailure;
     this.#request = new Request(this.buffers.current);
+    this.writes = new SleepingWrites(fileSystem.kernel, fileSystem.writeMemory, this.buffers);
     this.reporter = new Reporter(fileSystem);
     fileSystem.blockedCalls = () =>
       sleepingCalls(this.#inFlight.values(), ({ opcode }) => opcodeTable[opcode]!.name);
@@ -70,6 +72,8 @@ export class Session {
       ['protocol', `7.${this.negotiated?.minor ?? 0}`],
       ['shm-backing', this.backings.kind],
       ['shm-detach', this.backings.detachesAt],
+      ['sleeping-write-bytes', this.writes.keptBytes],
+      ['held-back-writes', this.writes.heldCount],
     ];
   }
 
@@ -86,29 +90,33 @@ export class Session {
       return;
     }
     this.backings.settle();
+    this.#dispatch(request);
+    this.settle();
+  }
+
+  #dispatch(request: Request): void {
     const entry = opcodeTable[request.opcode];
     let result: number;
     if (entry === undefined) {
       result = -ENOSYS;
-      this.#answer(request.unique, result);
+      this.#answer(request, result);
     } else if ((this.negotiated === null) !== (request.opcode === Opcode.INIT)) {
       log('%s %s the agreement', entry.name, this.negotiated === null ? 'before' : 'after');
       result = -EIO;
-      if (entry.isAnswered) this.#answer(request.unique, result);
+      if (entry.isAnswered) this.#answer(request, result);
     } else if (request.bodyBytes < entry.minimumBytes) {
       log('%s of %d bytes is too short', entry.name, request.bodyBytes);
       result = -EINVAL;
-      if (entry.isAnswered) this.#answer(request.unique, result);
+      if (entry.isAnswered) this.#answer(request, result);
     } else {
       result = this.#handle(entry, request);
       if (log.enabled) log('%s node %d -> %d', entry.name, request.nodeid, result);
-      if (result !== STARTED && result !== ANSWERED && !this.#answer(request.unique, result) && result > 0) {
+      if (result !== STARTED && result !== ANSWERED && !this.#answer(request, result) && result > 0) {
         log('the result of %s was not wanted any more', entry.name);
         entry.takeBack?.(this);
       }
     }
     if (result !== STARTED) this.reporter.answered(request.opcode, result);
-    this.settle();
   }
 
   /** A handler that throws has a bug: its caller gets EIO, and everybody else goes on. */
@@ -129,7 +137,7 @@ export class Session {
     this.#leave(thread);
     if (thread.opcode === Opcode.OPEN) this.fileSystem.openFiles.drop(thread.file!);
     if (thread.unique === 0) return;
-    this.#answer(thread.unique, -EIO);
+    this.#answer(thread, -EIO);
     this.reporter.ended(thread, -EIO);
   };
 
@@ -142,6 +150,15 @@ export class Session {
   settle(): void {
     this.fileSystem.kernel.scheduler.run();
     this.#sendNotifications();
+    // A request that is served here settles too: the outer turn goes on then.
+    while (this.writes.isWanted && !this.#isDelivering) {
+      this.#isDelivering = true;
+      const next = this.writes.deliver(this.#redelivery);
+      this.fileSystem.kernel.scheduler.run();
+      this.#sendNotifications();
+      if (next > 0) this.serve(next);
+      this.#isDelivering = false;
+    }
   }
 
   /** When no request waits: ends what is known to have ended. True when requests are to be looked for again before sleeping. */
@@ -157,6 +174,7 @@ export class Session {
   thread(request: Request): InFlight {
     const thread = this.#spare;
     thread.unique = request.unique;
+    thread.isResent = request.isResent;
     thread.opcode = request.opcode;
     thread.pid = request.credentials.pid;
     thread.isContinuation = false;
@@ -177,11 +195,7 @@ export class Session {
     }
     this.#spare = new InFlight();
     this.#enter(thread);
-    const { source } = thread;
-    if (source !== null) {
-      if (source.length <= DETACH_LIMIT_BYTES) source.detach();
-      else thread.buffer = this.buffers.keepCurrent();
-    }
+    if (thread.source !== null) this.writes.slept(thread);
     return STARTED;
   }
 
@@ -200,6 +214,7 @@ export class Session {
   /** The thread's operation has ended. */
   #leave(thread: InFlight): void {
     if (!thread.hasSlept) return;
+    if (thread.source !== null) this.writes.ended(thread);
     if (thread.file !== null) thread.file.sleepers--;
     if (this.#inFlight.get(thread.unique) === thread) this.#inFlight.delete(thread.unique);
   }
@@ -216,6 +231,30 @@ export class Session {
   interruptAll(): void {
     for (const thread of [...this.#inFlight.values()]) this.fileSystem.kernel.scheduler.interrupt(thread);
     this.settle();
+  }
+
+  /** How writes whose bytes were left with their writers get them. */
+  readonly #redelivery: Redelivery = {
+    ask: () => this.device.send(this.#notice, this.#notice.notifyResend()),
+    receive: () => this.device.receive(this.buffers.current),
+    recognise: (length) => this.#recognise(length),
+    payload: () => this.#request.payload(WriteIn.bytes, this.#request.u32(WriteIn.size)),
+    unanswered: () => this.#inFlight.values(),
+  };
+
+  #recognise(length: number): InFlight | null | false {
+    const request = this.#request;
+    if (!request.parse(this.buffers.current, length)) return false;
+    if (request.isResent) {
+      const thread = this.#inFlight.get(request.unique);
+      if (thread === undefined) return null;
+      thread.isResent = true;
+      return thread;
+    }
+    // Those that want no answer come before the queue of the others, and start no operation.
+    if (opcodeTable[request.opcode]?.isAnswered !== false) return null;
+    this.#dispatch(request);
+    return false;
   }
 
   /** The open file that a request names; undefined also while its open still sleeps. */
@@ -247,10 +286,10 @@ export class Session {
   }
 
   /** Sends an answer: a negative errno, or the length of the payload that lies in `reply`. */
-  #answer(unique: number, result: number): boolean {
+  #answer(to: Answerable, result: number): boolean {
     this.#sendNotifications();
     const { reply } = this;
-    const length = result < 0 ? reply.header(unique, result, 0) : reply.header(unique, 0, result);
+    const length = result < 0 ? reply.header(to, result, 0) : reply.header(to, 0, result);
     return this.device.send(reply, length);
   }
 
@@ -259,17 +298,13 @@ export class Session {
     // A later part of one read(2) that finds nothing ends that read with what it has (P33).
     const isRest = thread.isContinuation && thread.opcode === Opcode.READ;
     const result = isRest && ownResult === -EAGAIN ? 0 : ownResult;
-    if (thread.buffer !== null) {
-      this.buffers.giveBack(thread.buffer);
-      thread.buffer = null;
-    }
     this.#leave(thread);
     try {
       this.#answerEnd(thread, result);
       this.reporter.ended(thread, result);
     } catch (error) {
       this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
-      this.#answer(thread.unique, -EIO);
+      this.#answer(thread, -EIO);
       this.reporter.ended(thread, -EIO);
     }
   };
@@ -281,10 +316,10 @@ export class Session {
       case Opcode.READ:
         if (result > 0) {
           this.#sendNotifications();
-          reply.header(thread.unique, 0, result);
+          reply.header(thread, 0, result);
           device.sendGathered(reply, thread.gather);
         } else {
-          this.#answer(thread.unique, result);
+          this.#answer(thread, result);
         }
         return;
       case Opcode.WRITE:
@@ -293,18 +328,18 @@ export class Session {
           this.fileSystem.kernel.host.postSigpipe(thread.pid);
         }
         if (result < 0) {
-          this.#answer(thread.unique, result);
+          this.#answer(thread, result);
         } else {
           reply.setU32(WriteOut.size, result);
           reply.setU32(WriteOut.padding, 0);
-          this.#answer(thread.unique, WriteOut.bytes);
+          this.#answer(thread, WriteOut.bytes);
         }
         return;
       case Opcode.OPEN:
         this.#answerOpen(thread, result);
         return;
       default:
-        this.#answer(thread.unique, result);
+        this.#answer(thread, result);
     }
   }
 
@@ -312,11 +347,11 @@ export class Session {
     const file = thread.file!;
     if (result < 0) {
       this.fileSystem.openFiles.drop(file);
-      this.#answer(thread.unique, result);
+      this.#answer(thread, result);
       return;
     }
     this.answerOpenWith(0, file);
-    if (this.#answer(thread.unique, OpenOut.bytes)) return;
+    if (this.#answer(thread, OpenOut.bytes)) return;
     log('open of handle %d was not wanted any more', file.handle);
     this.abandon(file);
   }

@@ -3,6 +3,7 @@ import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
   FUSE_OLDEST_MINOR_VERSION,
+  INIT2_HAS_RESEND,
   INIT2_PASSTHROUGH,
   InitFlag,
   MAX_PAGES,
@@ -51,10 +52,13 @@ export function init(session: Session, request: Request): number {
   const flags = WANTED_FLAGS & request.u32(InitIn.flags);
   const hasFlags2 = request.bodyBytes >= InitIn.flags2 + 4;
   const flags2 = (flags & InitFlag.INIT_EXT) !== 0 && hasFlags2 ? request.u32(InitIn.flags2) : 0;
+  let agreed2 = flags2 & INIT2_HAS_RESEND;
+  session.writes.canHoldBack = agreed2 !== 0;
   if (session.backings.negotiate((flags2 & INIT2_PASSTHROUGH) !== 0)) {
-    reply.setU32(InitOut.flags2, INIT2_PASSTHROUGH);
+    agreed2 |= INIT2_PASSTHROUGH;
     reply.setU32(InitOut.maxStackDepth, 1);
   }
+  reply.setU32(InitOut.flags2, agreed2);
   session.negotiated = { minor: Math.min(minor, FUSE_KERNEL_MINOR_VERSION), flags };
   reply.setU32(InitOut.maxReadahead, request.u32(InitIn.maxReadahead));
   reply.setU32(InitOut.flags, flags);
@@ -72,7 +76,7 @@ export function destroy(): number {
 
 /** Ends the sleep of another request. One that is not known may still come: the kernel asks again (T6). */
 export function interrupt(session: Session, request: Request): number {
-  return session.interrupt(request.u64(InterruptIn.unique)) ? ANSWERED : -EAGAIN;
+  return session.interrupt(request.unmarkedUnique(InterruptIn.unique)) ? ANSWERED : -EAGAIN;
 }
 
 export function forget(session: Session, request: Request): number {

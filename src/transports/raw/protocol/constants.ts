@@ -45,6 +45,8 @@ export const IN_HEADER_BYTES = 40;
 export const OUT_HEADER_BYTES = 16;
 
 export const NOTIFY_POLL = 1;
+/** Every request that has not been answered comes again, marked in its unique (Linux 6.9). */
+export const NOTIFY_RESEND = 7;
 
 /** INIT flags, low word. */
 export const InitFlag = {
@@ -59,6 +61,7 @@ export const InitFlag = {
 
 /** INIT flags, high word (flags2). */
 export const INIT2_PASSTHROUGH = 1 << (37 - 32);
+export const INIT2_HAS_RESEND = 1 << (39 - 32);
 
 /** open_flags of an answer to OPEN. */
 export const FOPEN_DIRECT_IO = 1 << 0;

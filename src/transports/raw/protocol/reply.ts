@@ -1,13 +1,24 @@
 import type { Node } from '../../../vfs/node.ts';
 import { S_IFMT } from '../../../vfs/node.ts';
-import { NOTIFY_POLL, OUT_HEADER_BYTES } from './constants.ts';
+import { NOTIFY_POLL, NOTIFY_RESEND, OUT_HEADER_BYTES } from './constants.ts';
 import { Attr, AttrOut, Dirent, EntryOut, NotifyPollWakeupOut, OpenOut } from './layouts.ts';
+import { RESENT } from './request.ts';
 
 const TWO_32 = 0x1_0000_0000;
 const STAT_BLOCK_BYTES = 512;
 const IO_BLOCK_BYTES = 4096;
 /** How long the kernel may remember what only requests of its own can change. */
 const STABLE_SECONDS = 60;
+
+/** Whom an answer is for: a request, as the kernel names it now. */
+export interface Answerable {
+  readonly unique: number;
+  /** The request came again, and has a mark in its unique since. */
+  readonly isResent: boolean;
+}
+
+/** Notifications answer nobody. */
+const NOBODY: Answerable = { unique: 0, isResent: false };
 
 /** The answer under construction: a header's room, then the payload. One object serves all answers in turn. */
 export class Reply {
@@ -25,20 +36,26 @@ export class Reply {
   }
 
   /** Fills in the header; `error` is 0 or a negative errno. Returns the length of the whole message. */
-  header(unique: number, error: number, payloadBytes: number): number {
+  header({ unique, isResent }: Answerable, error: number, payloadBytes: number): number {
     const { words } = this;
     const length = OUT_HEADER_BYTES + payloadBytes;
     words[0] = length;
     words[1] = error;
     words[2] = unique;
     words[3] = unique / TWO_32;
+    if (isResent) words[3] |= RESENT;
     return length;
+  }
+
+  /** FUSE_NOTIFY_RESEND: every unanswered request comes again. */
+  notifyResend(): number {
+    return this.header(NOBODY, NOTIFY_RESEND, 0);
   }
 
   /** FUSE_NOTIFY_POLL for the poll handle `kh`: wakes whoever polls that file. */
   notifyPoll(kh: number): number {
     this.setU64(NotifyPollWakeupOut.kh, kh);
-    return this.header(0, NOTIFY_POLL, NotifyPollWakeupOut.bytes);
+    return this.header(NOBODY, NOTIFY_POLL, NotifyPollWakeupOut.bytes);
   }
 
   setU32(offset: number, value: number): void {

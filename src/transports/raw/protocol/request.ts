@@ -2,6 +2,8 @@ import type { Credentials } from '../../../kern/credentials.ts';
 import { IN_HEADER_BYTES } from './constants.ts';
 
 const TWO_32 = 0x1_0000_0000;
+/** In the upper half of a unique: the request has come before (FUSE_UNIQUE_RESEND). */
+export const RESENT = 0x8000_0000;
 
 /** Memory that requests are received into, seen as bytes and as words. */
 export class ReceiveBuffer {
@@ -26,7 +28,9 @@ export class Request {
   /** Bytes received, header included. */
   length = 0;
   opcode = 0;
+  /** Without the mark of a request that comes again. */
   unique = 0;
+  isResent = false;
   nodeid = 0;
   #credentials: Credentials = { uid: 0, gid: 0, pid: 0 };
 
@@ -44,7 +48,8 @@ export class Request {
     const { words } = buffer;
     if (length < IN_HEADER_BYTES || words[0] !== length) return false;
     this.opcode = words[1]!;
-    this.unique = words[2]! + words[3]! * TWO_32;
+    this.unique = words[2]! + (words[3]! & ~RESENT) * TWO_32;
+    this.isResent = (words[3]! & RESENT) !== 0;
     this.nodeid = words[4]! + words[5]! * TWO_32;
     return this.unique > 0 && this.unique <= Number.MAX_SAFE_INTEGER;
   }
@@ -74,6 +79,11 @@ export class Request {
     const { words } = this.buffer;
     const index = (IN_HEADER_BYTES + offset) >> 2;
     return words[index]! + words[index + 1]! * TWO_32;
+  }
+
+  /** The unique at `offset` of the body, without the mark of a request that came again. */
+  unmarkedUnique(offset: number): number {
+    return this.u32(offset) + (this.u32(offset + 4) & ~RESENT) * TWO_32;
   }
 
   /** The 64-bit field as a signed number: a time before 1970. */

@@ -1,0 +1,188 @@
+import { EINTR, ENOENT } from '../../kern/errno.ts';
+import type { Kernel } from '../../kern/kernel.ts';
+import { type Operation, sleep, type WaitChannel, WakeReason } from '../../kern/operation.ts';
+import { ThreadState } from '../../kern/scheduler.ts';
+import type { Pager } from '../../kern/uio.ts';
+import type { WriteMemory } from '../../vfs/write-memory.ts';
+import type { BufferPool } from './buffer-pool.ts';
+import type { InFlight } from './in-flight.ts';
+
+/** A shorter write is copied when it sleeps, if its buffer is wanted for something else. */
+const DETACH_LIMIT_BYTES = 64 * 1024;
+/** Below this, a copy costs less than another buffer that is not in the processor's cache. */
+const COPY_LIMIT_BYTES = 16 * 1024;
+/** What is kept of a write that is held back: enough for the pipe to have something to read. */
+const HELD_BYTES = 16 * 1024;
+
+const fetchSleep = { message: 'pagein', interruptible: true };
+
+/** What the transport does for `fetch`. */
+export interface Redelivery {
+  /** Makes the kernel send every unanswered request again (FUSE_NOTIFY_RESEND); false when it does not. */
+  ask(): boolean;
+  /** Puts the next request into the current buffer; its length, or a negative errno. */
+  receive(): number;
+  /**
+   * The unanswered request that lies in the current buffer and was sent again, or null for anything else, after which none of them
+   * comes any more. Its answer will name it as the kernel does now. `false`: it was no request that counts, the next may be one.
+   */
+  recognise(length: number): InFlight | null | false;
+  /** The payload of the WRITE in the current buffer. */
+  payload(): Uint8Array;
+  unanswered(): Iterable<InFlight>;
+}
+
+/**
+ * The memory of writes that sleep. Up to a budget they keep the buffers that they were received into. Beyond it most of the bytes
+ * stay with their writers: the kernel still has the request, and sends it again when they are wanted. So no number of blocked
+ * writers holds more than the budget, and 16 KiB each.
+ */
+export class SleepingWrites implements Pager {
+  readonly #kernel: Kernel;
+  readonly #memory: WriteMemory;
+  readonly #buffers: BufferPool;
+  readonly #channel: WaitChannel;
+  /** Writes with a buffer, the oldest first. */
+  readonly #kept = new Set<InFlight>();
+  /** Writes whose bytes are with their writers. */
+  readonly #held = new Map<object, InFlight>();
+  /** Of these, those that sleep until their bytes have come again. */
+  readonly #wanting = new Map<object, InFlight>();
+  /** Bytes for which #wanting has to find room. */
+  #wantedBytes = 0;
+  /** In the current delivery, somebody of #wanting has got the bytes. */
+  #hasRestored = false;
+  keptBytes = 0;
+  /** Whether the kernel can send requests again (Linux 6.9). */
+  canHoldBack = false;
+
+  constructor(kernel: Kernel, memory: WriteMemory, buffers: BufferPool) {
+    this.#kernel = kernel;
+    this.#memory = memory;
+    this.#buffers = buffers;
+    this.#channel = kernel.channel(this);
+  }
+
+  get heldCount(): number {
+    return this.#held.size;
+  }
+
+  /** Whether writes wait for their bytes. */
+  get isWanted(): boolean {
+    return this.#wanting.size > 0;
+  }
+
+  /** A write has gone to sleep, and its payload lies in the current buffer. */
+  slept(thread: InFlight): void {
+    const source = thread.source!;
+    const { length } = source;
+    const isShort = length <= DETACH_LIMIT_BYTES;
+    if (isShort && (length < COPY_LIMIT_BYTES || !this.#buffers.hasSpare)) source.detach();
+    else if (isShort || this.keptBytes + length <= this.#memory.budgetBytes || !this.#mayHoldBack(thread)) {
+      this.#keep(thread);
+    } else this.#holdBack(thread);
+  }
+
+  /** A write has ended that has slept. */
+  ended(thread: InFlight): void {
+    if (this.#kept.has(thread)) this.#giveUpBuffer(thread);
+    if (thread.source!.isHeldBack) this.#held.delete(thread.source!);
+  }
+
+  *fetch(source: object): Operation<number> {
+    const thread = this.#held.get(source)!;
+    this.#wanting.set(source, thread);
+    this.#wantedBytes += thread.source!.length;
+    const reason = yield* sleep(this.#channel, fetchSleep);
+    if (this.#wanting.delete(source)) this.#wantedBytes -= thread.source!.length;
+    return reason === WakeReason.Interrupted ? EINTR : 0;
+  }
+
+  /**
+   * Gets bytes back for those who wait for them, as many as there is room for; the buffers of others make room. Nothing else may be
+   * answered meanwhile: an answer does not find a request that is on its way here again. The length of a new request that lies
+   * in the current buffer afterwards; 0 without one.
+   */
+  deliver(redelivery: Redelivery): number {
+    this.#makeRoom();
+    this.#hasRestored = false;
+    const missing = new Set(redelivery.unanswered());
+    if (!redelivery.ask()) {
+      for (const thread of this.#wanting.values()) this.#kernel.scheduler.interrupt(thread);
+      return 0;
+    }
+    let left = 0;
+    for (;;) {
+      const length = redelivery.receive();
+      if (length === -ENOENT || length === -EINTR) continue;
+      // EAGAIN: that was all. Any other failure is seen again by the loop.
+      if (length < 0) break;
+      const thread = redelivery.recognise(length);
+      if (thread === false) continue;
+      if (thread === null) {
+        left = length;
+        break;
+      }
+      missing.delete(thread);
+      this.#restore(thread, redelivery);
+    }
+    // Whoever was killed on the way has taken its request along.
+    for (const thread of missing) this.#kernel.scheduler.interrupt(thread);
+    return left;
+  }
+
+  #restore(thread: InFlight, redelivery: Redelivery): void {
+    const { source } = thread;
+    if (source?.isHeldBack !== true) return;
+    const isWanted = this.#wanting.has(source);
+    // Whoever waits goes first. One of them always gets its bytes, or no writer would ever go on.
+    const reservedBytes = isWanted ? 0 : this.#wantedBytes;
+    const isProgress = isWanted && !this.#hasRestored;
+    const afterwardsBytes = this.keptBytes + source.length + reservedBytes;
+    if (!isProgress && afterwardsBytes > this.#memory.budgetBytes) return;
+    source.restore(redelivery.payload());
+    this.#held.delete(source);
+    this.#keep(thread);
+    if (!isWanted) return;
+    this.#hasRestored = true;
+    this.#wanting.delete(source);
+    this.#wantedBytes -= source.length;
+    if (thread.state === ThreadState.Sleeping) this.#kernel.scheduler.resume(thread, WakeReason.Awakened);
+  }
+
+  /** Takes buffers from the oldest writes until those fit that are wanted, or nothing is left to take. */
+  #makeRoom(): void {
+    for (const thread of this.#kept) {
+      if (this.keptBytes + this.#wantedBytes <= this.#memory.budgetBytes) return;
+      if (!this.#mayHoldBack(thread)) continue;
+      this.#giveUpBuffer(thread, () => {
+        this.#holdBack(thread);
+      });
+    }
+  }
+
+  #mayHoldBack({ source }: InFlight): boolean {
+    return this.canHoldBack && source!.isPageable && source!.untakenBytes > HELD_BYTES;
+  }
+
+  #holdBack(thread: InFlight): void {
+    const source = thread.source!;
+    source.holdBack(HELD_BYTES, this);
+    this.#held.set(source, thread);
+  }
+
+  #keep(thread: InFlight): void {
+    thread.buffer = this.#buffers.keepCurrent();
+    this.#kept.add(thread);
+    this.keptBytes += thread.source!.length;
+  }
+
+  /** `first` takes what it needs of the buffer before it is used for something else. */
+  #giveUpBuffer(thread: InFlight, first?: () => void): void {
+    first?.();
+    this.#buffers.giveBack(thread.buffer!);
+    thread.buffer = null;
+    this.#kept.delete(thread);
+    this.keptBytes -= thread.source!.length;
+  }
+}
