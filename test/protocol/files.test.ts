@@ -229,7 +229,8 @@ test('calls that wait are listed with caller, call and object; the end of the mo
   const read = client.send(Opcode.READ, 0, readBody(reader, 10), undefined);
   const file = openHandle(client, walk(client, 'info/waits.json'), LINUX_O_RDONLY);
   const rows = JSON.parse(textOf(client.request(Opcode.READ, 0, readBody(file, 4096)))) as unknown;
-  expect(rows).toEqual([{ pid: 700, call: 'read', object: 'pipes/a', wait: 'piperd', since: 0 }]);
+  expect(rows).toHaveLength(1);
+  expect(rows).toMatchObject([{ pid: 700, call: 'read', object: 'pipes/a', wait: 'piperd', since: 0 }]);
   client.session.interruptAll();
   expect(client.answers(read).map(({ error }) => error)).toEqual([EINTR]);
   expect(client.session.inFlightCount).toBe(0);
