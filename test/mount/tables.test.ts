@@ -37,7 +37,8 @@ describeMount('tables as the commands read them', () => {
         'waits',
       ]),
     );
-    for (const name of names) {
+    // The text of metrics is Prometheus' and no table.
+    for (const name of names.filter((candidate) => candidate !== 'metrics')) {
       const rows = await readTable(mount, name as keyof Tables);
       const text = await run('head', ['-1', join(directory, 'info', name)]);
       expect([name, rows.length > 0]).toEqual([name, true]);
