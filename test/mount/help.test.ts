@@ -55,6 +55,7 @@ test.each([...TOPICS.keys()])('the topic %s is what the README says', async (nam
   ).exec(readme)!;
   const expected = part!
     .replace(/\]\([^)]*\)/g, '')
+    .replace(/<!--.*?-->/g, '')
     .split(/[^\w]+/)
     .filter((word) => word !== '');
   expect(expected.length).toBeGreaterThan(20);
