@@ -7,8 +7,9 @@ import { defineTop } from './define-top.ts';
 import { doctor } from './doctor.ts';
 import { helpCommand } from './help/command.ts';
 import { mountCommand, type MountCommandOptions } from './mount.ts';
-import { parsePipeBuf, parseSpin, parseSysctl } from './mount-options.ts';
+import { parseFuseModule, parsePipeBuf, parseSpin, parseSysctl } from './mount-options.ts';
 import type { SysctlSetting } from './sysctl-settings.ts';
+import { DEFAULT_MODULE } from '../transports/fuse-native/binding.ts';
 import { umountCommand } from './umount.ts';
 import { waitCommand, type WaitCommandOptions } from './wait.ts';
 import { defineWaits } from './waits.ts';
@@ -28,6 +29,16 @@ function defineMount(root: Command): void {
     .option('-f, --foreground', 'stay, and unmount on SIGINT and SIGTERM', false)
     .option('--allow-other', 'let other users in (always so when root mounts)', false)
     .option('--noexec', 'let nobody execute what is in the mount', false)
+    .addOption(
+      new Option('--transport <NAME>', 'what carries requests: our own protocol, or a package for libfuse')
+        .choices(['auto', 'raw', 'fuse-native'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--fuse-module <NAME>', 'the package for --transport fuse-native: its name, or a path')
+        .argParser(argument(parseFuseModule))
+        .default(DEFAULT_MODULE),
+    )
     .addOption(
       new Option('--spin <MICROSECONDS>', 'how long to look for the next request before sleeping')
         .argParser(argument(parseSpin))

@@ -6,6 +6,9 @@ import * as libc from '../host/linux/libc.ts';
 import { availableEvents } from '../host/linux/process-events.ts';
 import { errnoName } from '../kern/errno.ts';
 import { deviceFailure, FUSE_DEVICE } from '../transports/raw/fuse-mount.ts';
+import { CAPABILITY_LOSSES, CAPABILITY_NAMES, kebab } from '../transports/capabilities.ts';
+import { DEFAULT_MODULE, loadModule } from '../transports/fuse-native/binding.ts';
+import { LEGACY_CAPABILITIES } from '../transports/fuse-native/legacy.ts';
 import { EXIT_FAILURE } from './failure.ts';
 
 /** One thing that a mount needs or profits from. */
@@ -22,7 +25,9 @@ const SET_USER_ID = 0o4000;
 
 /** `ipcfs doctor`: prints what it finds; the exit status is 0 when a mount can be made. */
 export function doctor(): number {
-  const findings = [platform(), device(), ...rights(), segments(), ...hostEvents()];
+  const isLinux = process.platform === 'linux';
+  const raw = isLinux ? [device(), ...rights(), segments()] : [];
+  const findings = [platform(), ...raw, binding(), ...hostEvents()];
   for (const { what, isFine, isNeeded, detail } of findings) {
     const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
     process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
@@ -31,18 +36,43 @@ export function doctor(): number {
   process.stdout.write(
     isPossible ? "You can mount: 'ipcfs mount DIR'.\n" : 'You cannot mount until what is MISSING is there.\n',
   );
+  process.stdout.write(`${losses()}\n`);
   return isPossible ? 0 : EXIT_FAILURE;
+}
+
+/** What callers lose where the raw transport cannot be had. */
+function losses(): string {
+  const missing = CAPABILITY_NAMES.filter((name) => !LEGACY_CAPABILITIES[name]);
+  return [
+    '--transport raw can do everything below; with --transport fuse-native:',
+    ...missing.map((name) => `  ${kebab(name).padEnd(22)} ${CAPABILITY_LOSSES[name]}`),
+  ].join('\n');
+}
+
+/** The package for the second transport: needed only where there is no other. */
+function binding(): Finding {
+  const found = (isFine: boolean, detail: string): Finding => ({
+    what: 'transport fuse-native',
+    isFine,
+    isNeeded: process.platform !== 'linux',
+    detail,
+  });
+  try {
+    loadModule(DEFAULT_MODULE);
+    return found(true, `the package ${DEFAULT_MODULE} and its library are there`);
+  } catch (error) {
+    return found(false, (error as Error).message);
+  }
 }
 
 function platform(): Finding {
   return {
     what: 'system',
-    isFine: process.platform === 'linux',
+    isFine: ['linux', 'darwin'].includes(process.platform),
     isNeeded: true,
-    detail:
-      process.platform === 'linux'
-        ? `Linux, Node ${process.version}`
-        : `this version of ipcfs mounts on Linux only, not on ${process.platform}`,
+    detail: ['linux', 'darwin'].includes(process.platform)
+      ? `${process.platform === 'linux' ? 'Linux' : 'macOS'}, Node ${process.version}`
+      : `ipcfs mounts on Linux and macOS, not on ${process.platform}`,
   };
 }
 

@@ -3,7 +3,7 @@ import { KCMP_FILE, kcmp } from '../host/linux/libc.ts';
 import { type MountEntry, mountAt, parseMountTable } from '../host/linux/mount-table.ts';
 import { descriptorInfo } from '../host/linux/descriptors.ts';
 import { commandName, processStat, processStatus, readText } from '../host/linux/processes.ts';
-import { FILE_SYSTEM_TYPE } from '../transports/raw/fuse-mount.ts';
+import { FILE_SYSTEM_TYPE } from '../host/mounts.ts';
 import type { MountPoint } from './mount-calls.ts';
 import { readTable } from './tables.ts';
 import {

@@ -2,8 +2,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseInteger } from '../kern/sysctl.ts';
 import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from '../pipe/subsystem.ts';
-import { FILE_SYSTEM_TYPE } from '../transports/raw/fuse-mount.ts';
-import { mountAt } from '../host/linux/mount-table.ts';
+import { isIpcfsMount, mountAt } from '../host/mounts.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 import { parseSetting, type SysctlSetting } from './sysctl-settings.ts';
 
@@ -16,6 +15,12 @@ export function parseSpin(text: string): number {
     throw new UsageFailure(`--spin takes microseconds from 0 to ${MAX_SPIN_MICROSECONDS}, not '${text}'`);
   }
   return microseconds / 1000;
+}
+
+/** The package that binds libfuse: a path is made absolute here, since a server in the background works elsewhere. */
+export function parseFuseModule(text: string): string {
+  if (text === '') throw new UsageFailure('--fuse-module takes the name of a package, or a path');
+  return /^\.{0,2}\//.test(text) ? resolve(text) : text;
 }
 
 export function parsePipeBuf(text: string): SysctlSetting {
@@ -43,7 +48,7 @@ export function resolveMountPoint(directory: string): string {
   try {
     // A mount that is there already is not touched: it may be dead, or hang.
     const path = resolveWithoutTouching(directory);
-    if (mountAt(path)?.type === FILE_SYSTEM_TYPE) return path;
+    if (isIpcfsMount(mountAt(path))) return path;
     const target = realpathSync(directory);
     if (statSync(target).isDirectory()) return target;
   } catch (error) {

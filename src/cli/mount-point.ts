@@ -1,6 +1,5 @@
 import { realpathSync } from 'node:fs';
-import { mountAt } from '../host/linux/mount-table.ts';
-import { FILE_SYSTEM_TYPE } from '../transports/raw/fuse-mount.ts';
+import { isIpcfsMount, mountAt } from '../host/mounts.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 import { resolveWithoutTouching } from './mount-options.ts';
 
@@ -12,7 +11,7 @@ export function findMount(directory: string): string {
 }
 
 export function isIpcfs(path: string): boolean {
-  return mountAt(path)?.type === FILE_SYSTEM_TYPE;
+  return isIpcfsMount(mountAt(path));
 }
 
 function mountPointPath(directory: string): string {

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as libc from '../host/linux/libc.ts';
-import { mountRaw } from '../transports/raw/mount.ts';
+import { mountFileSystem } from '../transports/mount.ts';
+import type { WantedTransport } from '../transports/transport.ts';
 import { CommandFailure, EXIT_FAILURE, report } from './failure.ts';
 import { mergeSettings, readConfiguration } from './configuration.ts';
 import { resolveMountPoint } from './mount-options.ts';
@@ -11,6 +12,8 @@ import { packageVersion } from '../host/package.ts';
 
 export interface MountCommandOptions {
   readonly foreground: boolean;
+  readonly transport: WantedTransport;
+  readonly fuseModule: string;
   readonly allowOther: boolean;
   readonly noexec: boolean;
   /** In milliseconds. */
@@ -68,10 +71,12 @@ async function serve(
       stop();
     });
   }
-  const mounted = await mountRaw({
+  const mounted = await mountFileSystem({
     directory,
-    allowOther: options.allowOther || process.getuid!() === 0,
     noExec: options.noexec,
+    transport: options.transport,
+    fuseModule: options.fuseModule,
+    allowOther: options.allowOther,
     version: packageVersion(),
     spinMs: options.spin,
     shmBacking: options.shmBacking,
@@ -83,6 +88,8 @@ async function serve(
   if (isUnwanted) stop();
   else onReady();
   await mounted.ended;
+  // libfuse leaves threads behind that would keep this process.
+  if (options.transport !== 'raw') process.exit(process.exitCode ?? 0);
 }
 
 async function serveInBackground(

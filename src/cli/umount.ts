@@ -2,10 +2,9 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { mountAt } from '../host/linux/mount-table.ts';
-import { FILE_SYSTEM_TYPE, unmount } from '../transports/raw/fuse-mount.ts';
+import { loadPlatform } from '../host/platform.ts';
 import { CommandFailure } from './failure.ts';
-import { findMount } from './mount-point.ts';
+import { findMount, isIpcfs } from './mount-point.ts';
 
 const ASK_TIMEOUT_MS = 1000;
 const END_TIMEOUT_MS = 2000;
@@ -16,7 +15,7 @@ export async function umountCommand(directory: string): Promise<void> {
   const path = findMount(directory);
   const pid = await serverOf(path);
   if (pid !== null && signal(pid) && (await isGone(path))) return;
-  if (mountAt(path)?.type !== FILE_SYSTEM_TYPE || unmount(path)) return;
+  if (!isIpcfs(path) || (await (await loadPlatform()).unmount(path))) return;
   throw new CommandFailure(
     `you may not unmount ${directory}: run this as the user who mounted it, or as root`,
   );
@@ -46,7 +45,7 @@ function signal(pid: number): boolean {
 
 async function isGone(path: string): Promise<boolean> {
   const deadlineMs = performance.now() + END_TIMEOUT_MS;
-  while (mountAt(path)?.type === FILE_SYSTEM_TYPE) {
+  while (isIpcfs(path)) {
     if (performance.now() > deadlineMs) return false;
     await delay(POLL_INTERVAL_MS);
   }

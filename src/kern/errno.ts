@@ -34,6 +34,7 @@ export const ENOSYS = 38;
 export const ELOOP = 40;
 export const ENOTEMPTY = 39;
 export const EPROTO = 71;
+export const EILSEQ = 84;
 export const EOPNOTSUPP = 95;
 export const ENOBUFS = 105;
 export const ENOTCONN = 107;
@@ -73,6 +74,7 @@ const names = new Map<number, string>(
     ELOOP,
     ENOTEMPTY,
     EPROTO,
+    EILSEQ,
     EOPNOTSUPP,
     ENOBUFS,
     ENOTCONN,

@@ -3,6 +3,7 @@ import { Kernel } from '../kern/kernel.ts';
 import { ENOTDIR } from '../kern/errno.ts';
 import { packageVersion } from '../host/package.ts';
 import { LinuxHost } from '../host/linux/linux-host.ts';
+import { DEFAULT_MODULE } from '../transports/fuse-native/binding.ts';
 import { mountRaw } from '../transports/raw/mount.ts';
 import { MountFailure } from '../transports/transport.ts';
 import { FileSystem } from '../vfs/file-system.ts';
@@ -50,6 +51,8 @@ export async function mount(settings: MountSettings): Promise<Mount> {
   if (!(await stat(directory)).isDirectory()) throw new IpcError(-ENOTDIR, 'mount', directory);
   const mounted = await mountRaw({
     directory,
+    transport: 'raw',
+    fuseModule: DEFAULT_MODULE,
     allowOther: settings.allowOther ?? process.getuid!() === 0,
     noExec: settings.noExec ?? false,
     version: packageVersion(),

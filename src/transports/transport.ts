@@ -1,8 +1,15 @@
+/** What carries requests: our own protocol over /dev/fuse, or a package that binds libfuse. */
+export type TransportName = 'raw' | 'fuse-native';
+export type WantedTransport = TransportName | 'auto';
+
 /** How a file system is mounted, whatever carries its requests. */
 export interface MountOptions {
   /** An existing directory, as an absolute path. */
   readonly directory: string;
-  /** Whether users other than the one who mounts may use the mount. */
+  readonly transport: WantedTransport;
+  /** The package that binds libfuse, by name or absolute path, for the transport `fuse-native`. */
+  readonly fuseModule: string;
+  /** Whether users other than the one who mounts were asked to be let in. Root lets them in wherever callers are known. */
   readonly allowOther: boolean;
   /** Whether nobody may execute files of the mount, nor map them executable. */
   readonly noExec?: boolean;

@@ -97,8 +97,18 @@ export class SegmentNode extends Node {
     this.#creation = { creation, staged, file: null };
   }
 
+  /** Whether the open that is to make the segment has yet to come: a host may make the name and open it in two steps. */
+  get awaitsMaker(): boolean {
+    return this.#creation !== null && this.#creation.file === null;
+  }
+
   override *open(file: OpenFile): Operation<number> {
     const { segment } = this;
+    if (this.awaitsMaker) {
+      const error = this.openAtOnce(file, true);
+      if (error < 0) this.abandon();
+      return error;
+    }
     while (segment.state === SegmentState.Creating) {
       const woken = yield* sleep(segment.channel, creationSleep);
       if (woken === WakeReason.Interrupted) return -EINTR;

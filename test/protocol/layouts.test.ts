@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import * as constants from '../../src/transports/raw/protocol/constants.ts';
 import * as openFlags from '../../src/transports/common/open-flags.ts';
-import { ioctlCommands, IOCTL_GET_HANDLE } from '../../src/transports/raw/protocol/ioctl.ts';
+import { ioctlCommands, IOCTL_GET_HANDLE } from '../../src/transports/common/ioctl.ts';
 import * as layouts from '../../src/transports/raw/protocol/layouts.ts';
 import { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import { ReceiveBuffer, Request } from '../../src/transports/raw/protocol/request.ts';

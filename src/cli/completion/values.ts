@@ -1,6 +1,6 @@
 import { Argument, type Command, Option } from 'commander';
 import { mountTable } from '../../host/linux/mount-table.ts';
-import { FILE_SYSTEM_TYPE } from '../../transports/raw/fuse-mount.ts';
+import { FILE_SYSTEM_TYPE } from '../../host/mounts.ts';
 import { TOPICS } from '../help/topics.ts';
 import { completeChange } from './changes.ts';
 

@@ -8,55 +8,57 @@ type Pointer = ArrayBufferView | null;
 
 const library = koffi.load(null);
 
-export const read = library.func('int read(int, void*, size_t)') as unknown as (
+/** A function of the C library. One that this system does not have fails when it is called: other systems load this file too. */
+function define(prototype: string): unknown {
+  try {
+    return library.func(prototype);
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
+export const read = define('int read(int, void*, size_t)') as (
   descriptor: number,
   buffer: ArrayBufferView,
   count: number,
 ) => number;
-export const write = library.func('int write(int, void*, size_t)') as unknown as (
+export const write = define('int write(int, void*, size_t)') as (
   descriptor: number,
   buffer: ArrayBufferView,
   count: number,
 ) => number;
 /** `vector` is an array of struct iovec: address and length, 64 bits each. */
-export const writev = library.func('int writev(int, void*, int)') as unknown as (
+export const writev = define('int writev(int, void*, int)') as (
   descriptor: number,
   vector: BigUint64Array,
   count: number,
 ) => number;
-export const open = library.func('int open(const char*, int)') as unknown as (
-  path: string,
-  flags: number,
-) => number;
-export const close = library.func('int close(int)') as unknown as (descriptor: number) => number;
+export const open = define('int open(const char*, int)') as (path: string, flags: number) => number;
+export const close = define('int close(int)') as (descriptor: number) => number;
 /** `descriptors` is an array of struct pollfd: descriptor (32 bits), events and revents (16 each). */
-export const poll = library.func('int poll(void*, unsigned long, int)') as unknown as (
+export const poll = define('int poll(void*, unsigned long, int)') as (
   descriptors: Int32Array,
   count: number,
   timeoutMs: number,
 ) => number;
-export const eventfd = library.func('int eventfd(unsigned int, int)') as unknown as (
-  initial: number,
-  flags: number,
-) => number;
-export const mount = library.func(
+export const eventfd = define('int eventfd(unsigned int, int)') as (initial: number, flags: number) => number;
+export const mount = define(
   'int mount(const char*, const char*, const char*, unsigned long, const char*)',
-) as unknown as (source: string, target: string, type: string, flags: number, data: string) => number;
-export const umount2 = library.func('int umount2(const char*, int)') as unknown as (
-  target: string,
-  flags: number,
-) => number;
-export const dup2 = library.func('int dup2(int, int)') as unknown as (from: number, to: number) => number;
-export const kill = library.func('int kill(int, int)') as unknown as (pid: number, signal: number) => number;
+) as (source: string, target: string, type: string, flags: number, data: string) => number;
+export const umount2 = define('int umount2(const char*, int)') as (target: string, flags: number) => number;
+export const dup2 = define('int dup2(int, int)') as (from: number, to: number) => number;
+export const kill = define('int kill(int, int)') as (pid: number, signal: number) => number;
 /** Ends the process at once: nothing is flushed, and threads that are in a system call are not waited for. */
-export const exitNow = library.func('void _exit(int)') as unknown as (status: number) => never;
-const syscall3 = library.func('long syscall(long, long, long, long)') as unknown as (
+export const exitNow = define('void _exit(int)') as (status: number) => never;
+const syscall3 = define('long syscall(long, long, long, long)') as (
   number: number,
   a: number,
   b: number,
   c: number,
 ) => number;
-const syscall5 = library.func('long syscall(long, long, long, long, long, long)') as unknown as (
+const syscall5 = define('long syscall(long, long, long, long, long, long)') as (
   number: number,
   a: number,
   b: number,
@@ -64,13 +66,13 @@ const syscall5 = library.func('long syscall(long, long, long, long, long, long)'
   d: number,
   e: number,
 ) => number;
-export const socketpair = library.func('int socketpair(int, int, int, void*)') as unknown as (
+export const socketpair = define('int socketpair(int, int, int, void*)') as (
   domain: number,
   type: number,
   protocol: number,
   descriptors: Int32Array,
 ) => number;
-export const recvmsg = library.func('int recvmsg(int, void*, int)') as unknown as (
+export const recvmsg = define('int recvmsg(int, void*, int)') as (
   descriptor: number,
   message: BigUint64Array,
   flags: number,
@@ -122,7 +124,7 @@ export const SOCK_STREAM = 1;
 export const SOCK_CLOEXEC = 0o2000000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
-const fcntl = library.func('int fcntl(int, int, long)') as unknown as (
+const fcntl = define('int fcntl(int, int, long)') as (
   descriptor: number,
   command: number,
   argument: number,
@@ -134,7 +136,7 @@ export function setNonBlocking(descriptor: number): void {
   fcntl(descriptor, F_SETFL, O_RDWR | O_NONBLOCK);
 }
 
-export const memfdCreate = library.func('int memfd_create(const char*, unsigned int)') as unknown as (
+export const memfdCreate = define('int memfd_create(const char*, unsigned int)') as (
   name: string,
   flags: number,
 ) => number;
@@ -150,7 +152,7 @@ export function seal(descriptor: number): number {
   return fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-const mmap = library.func('intptr_t mmap(intptr_t, size_t, int, int, int, long)') as unknown as (
+const mmap = define('intptr_t mmap(intptr_t, size_t, int, int, int, long)') as (
   address: number,
   length: number,
   protection: number,
@@ -166,44 +168,41 @@ export function mapShared(descriptor: number, sizeBytes: number): number {
   return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, descriptor, 0);
 }
 
-export const munmap = library.func('int munmap(intptr_t, size_t)') as unknown as (
+export const munmap = define('int munmap(intptr_t, size_t)') as (
   address: number,
   sizeBytes: number,
 ) => number;
-export const mlock = library.func('int mlock(intptr_t, size_t)') as unknown as (
-  address: number,
-  sizeBytes: number,
-) => number;
+export const mlock = define('int mlock(intptr_t, size_t)') as (address: number, sizeBytes: number) => number;
 /** `argument`: whatever structure the request takes. */
-export const ioctl = library.func('int ioctl(int, unsigned long, void*)') as unknown as (
+export const ioctl = define('int ioctl(int, unsigned long, void*)') as (
   descriptor: number,
   request: number,
   argument: ArrayBufferView,
 ) => number;
 
-export const socket = library.func('int socket(int, int, int)') as unknown as (
+export const socket = define('int socket(int, int, int)') as (
   domain: number,
   type: number,
   protocol: number,
 ) => number;
-export const bind = library.func('int bind(int, void*, unsigned int)') as unknown as (
+export const bind = define('int bind(int, void*, unsigned int)') as (
   descriptor: number,
   address: ArrayBufferView,
   sizeBytes: number,
 ) => number;
-export const send = library.func('long send(int, void*, size_t, int)') as unknown as (
+export const send = define('long send(int, void*, size_t, int)') as (
   descriptor: number,
   message: ArrayBufferView,
   sizeBytes: number,
   flags: number,
 ) => number;
-export const recv = library.func('long recv(int, void*, size_t, int)') as unknown as (
+export const recv = define('long recv(int, void*, size_t, int)') as (
   descriptor: number,
   buffer: ArrayBufferView,
   sizeBytes: number,
   flags: number,
 ) => number;
-const setsockopt = library.func('int setsockopt(int, int, int, void*, unsigned int)') as unknown as (
+const setsockopt = define('int setsockopt(int, int, int, void*, unsigned int)') as (
   descriptor: number,
   level: number,
   option: number,
@@ -238,7 +237,7 @@ export function pidfdGetDescriptor(pidfd: number, descriptor: number): number {
   return syscall3(SYS_pidfd_getfd, pidfd, descriptor, 0);
 }
 
-const nameToHandle = library.func('long syscall(long, int, const char*, void*, void*, int)') as unknown as (
+const nameToHandle = define('long syscall(long, int, const char*, void*, void*, int)') as (
   number: number,
   directory: number,
   path: string,
@@ -246,7 +245,7 @@ const nameToHandle = library.func('long syscall(long, int, const char*, void*, v
   mountId: Int32Array,
   flags: number,
 ) => number;
-const statxOf = library.func('long syscall(long, int, const char*, int, unsigned int, void*)') as unknown as (
+const statxOf = define('long syscall(long, int, const char*, int, unsigned int, void*)') as (
   number: number,
   directory: number,
   path: string,
@@ -278,21 +277,23 @@ export function deviceOf(path: string): [major: number, minor: number] | null {
   return [status[STATX_DEVICE_WORD]!, status[STATX_DEVICE_WORD + 1]!];
 }
 
-export const inotifyInit = library.func('int inotify_init1(int)') as unknown as (flags: number) => number;
-export const inotifyAddWatch = library.func(
-  'int inotify_add_watch(int, const char*, unsigned int)',
-) as unknown as (descriptor: number, path: string, mask: number) => number;
-export const inotifyRemoveWatch = library.func('int inotify_rm_watch(int, int)') as unknown as (
+export const inotifyInit = define('int inotify_init1(int)') as (flags: number) => number;
+export const inotifyAddWatch = define('int inotify_add_watch(int, const char*, unsigned int)') as (
+  descriptor: number,
+  path: string,
+  mask: number,
+) => number;
+export const inotifyRemoveWatch = define('int inotify_rm_watch(int, int)') as (
   descriptor: number,
   watch: number,
 ) => number;
 
-const fsopen = library.func('long syscall(long, const char*, unsigned int)') as unknown as (
+const fsopen = define('long syscall(long, const char*, unsigned int)') as (
   number: number,
   type: string,
   flags: number,
 ) => number;
-const fsconfig = library.func('long syscall(long, long, long, long, long, long)') as unknown as (
+const fsconfig = define('long syscall(long, long, long, long, long, long)') as (
   number: number,
   context: number,
   command: number,

@@ -1,6 +1,5 @@
-import { writeSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import type { Clock, Timespec } from '../../kern/clock.ts';
+import type { Clock } from '../../kern/clock.ts';
 import type { Credentials } from '../../kern/credentials.ts';
 import { EPERM, ESRCH } from '../../kern/errno.ts';
 import {
@@ -13,51 +12,16 @@ import {
   UNKNOWN_IDENTITY,
 } from '../../kern/host.ts';
 import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
+import { complain } from '../complain.ts';
+import { SystemClock } from '../system-clock.ts';
 import { kill, SIGIO, SIGPIPE, tkill } from './libc.ts';
 import { commandName, maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
 
-const TICK_MS = 1;
-const NANOSECONDS_PER_MS = 1_000_000;
 const MICROSECONDS_PER_SECOND = 1_000_000;
-
-/** Calendar time is read once a tick and shared as one object, so that stamping allocates nothing (P139). */
-class SystemClock implements Clock {
-  #validUntilMs = -Infinity;
-  #time: Timespec = { seconds: 0, nanoseconds: 0 };
-
-  monotonicMs(): number {
-    return performance.now();
-  }
-
-  realtime(): Timespec {
-    const nowMs = performance.now();
-    if (nowMs >= this.#validUntilMs) {
-      const milliseconds = Date.now();
-      this.#time = {
-        seconds: Math.floor(milliseconds / 1000),
-        nanoseconds: (milliseconds % 1000) * NANOSECONDS_PER_MS,
-      };
-      this.#validUntilMs = nowMs + TICK_MS;
-    }
-    return this.#time;
-  }
-}
 
 /** An owner with the start of its process: a number that has been given to another process since does not match. */
 interface LinuxSignalOwner extends SignalOwner {
   readonly startTicks: number;
-}
-
-/**
- * Writes to standard error at once, without an event loop. Nobody may read it any more: a server in the background has lost its
- * reader, and must not end for that.
- */
-export function complain(text: string): void {
-  try {
-    writeSync(2, text);
-  } catch {
-    // There is nobody to tell.
-  }
 }
 
 /** Linux, as the engines need it. */

@@ -1,5 +1,5 @@
 import type { Credentials } from '../../kern/credentials.ts';
-import { ESRCH } from '../../kern/errno.ts';
+import { EOPNOTSUPP, ESRCH } from '../../kern/errno.ts';
 import { EV_EOF, EV_ONESHOT } from '../../kern/klist.ts';
 import { ProcessEventKind } from '../../kern/process-events.ts';
 import {
@@ -97,6 +97,8 @@ const signalFilter: QueueFilterOps = {
 
 /** filt_sigattach: counts the signals sent to `pid`, the process that opened the kqueue (decision D13). */
 export function attachSignal(knote: Knote, pid: number, credentials: Credentials): number {
+  // Who opened the kqueue is not known.
+  if (pid === 0) return -EOPNOTSUPP;
   knote.filterOps = signalFilter;
   knote.flags |= EV_CLEAR;
   return knote.kqueue.subsystem.processes.attach(knote, pid, ProcessEventKind.Signal, credentials);

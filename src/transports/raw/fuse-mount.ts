@@ -3,13 +3,12 @@ import { closeSync } from 'node:fs';
 import { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM, errnoName } from '../../kern/errno.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
+import { FILE_SYSTEM_NAME, FILE_SYSTEM_TYPE } from '../../host/mounts.ts';
 import { MountFailure, type MountOptions } from '../transport.ts';
 
 type MountFlags = Pick<MountOptions, 'directory' | 'allowOther' | 'noExec'>;
 
 export const FUSE_DEVICE = '/dev/fuse';
-export const FILE_SYSTEM_TYPE = 'fuse.ipcfs';
-const FILE_SYSTEM_NAME = 'ipcfs';
 const HELPER = 'fusermount3';
 const PROBE_TIMEOUT_MS = 3000;
 const HELPER_TIMEOUT_MS = 10_000;

@@ -27,7 +27,10 @@ const PASSTHROUGH_REFUSED =
  */
 export async function mountRaw(options: MountOptions): Promise<Mounted> {
   clearMountPoint(options.directory);
-  const fuseDescriptor = mountFuse(options);
+  const fuseDescriptor = mountFuse({
+    ...options,
+    allowOther: options.allowOther || process.getuid!() === 0,
+  });
   const wakeDescriptor = libc.eventfd(0, libc.EFD_NONBLOCK | libc.EFD_CLOEXEC);
   const flags = new Int32Array(new SharedArrayBuffer(FLAG_COUNT * Int32Array.BYTES_PER_ELEMENT));
   const place = mountAt(options.directory);

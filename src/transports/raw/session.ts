@@ -3,7 +3,9 @@ import { EAGAIN, EINVAL, EIO, ENOSYS, EPIPE } from '../../kern/errno.ts';
 import { type Thread, ThreadState } from '../../kern/scheduler.ts';
 import type { FileSystem } from '../../vfs/file-system.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
+import { capabilityRows } from '../capabilities.ts';
 import { sleepingCalls } from '../common/call.ts';
+import { rawCapabilities } from './capabilities.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { Device } from './device.ts';
 import { ANSWERED, type OpcodeEntry, opcodeTable, STARTED } from './handlers/table.ts';
@@ -74,6 +76,7 @@ export class Session {
       ['shm-detach', this.backings.detachesAt],
       ['sleeping-write-bytes', this.writes.keptBytes],
       ['held-back-writes', this.writes.heldCount],
+      ...capabilityRows(rawCapabilities(this.backings.kind === 'passthrough')),
     ];
   }
 

@@ -3,7 +3,8 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import createDebug from 'debug';
 import { LinuxProcessEvents } from '../../host/linux/process-events.ts';
 import { FileClosings } from '../../host/linux/file-closings.ts';
-import { complain, LinuxHost } from '../../host/linux/linux-host.ts';
+import { complain } from '../../host/complain.ts';
+import { LinuxHost } from '../../host/linux/linux-host.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { MemfdMemory } from '../../host/linux/memfd.ts';
 import { errnoName } from '../../kern/errno.ts';

@@ -1,22 +1,14 @@
 import { EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
 import { FNONBLOCK } from '../../../kern/file.ts';
-import {
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  POLLOUT,
-  POLLPRI,
-  POLLRDBAND,
-  POLLRDNORM,
-  Poller,
-} from '../../../kern/poll.ts';
+import { Poller } from '../../../kern/poll.ts';
 import { WriteUio } from '../../../kern/uio.ts';
 import { Directory } from '../../../vfs/directory.ts';
 import type { OpenFile } from '../../../vfs/open-file.ts';
 import { createAndOpen } from '../../common/create.ts';
+import { IOCTL_GET_HANDLE, performIoctl } from '../../common/ioctl.ts';
 import { fileFlags, LINUX_O_APPEND, LINUX_O_NONBLOCK, LINUX_O_TRUNC } from '../../common/open-flags.ts';
+import { pollLinux } from '../../common/poll-bits.ts';
 import { POLL_SCHEDULE_NOTIFY } from '../protocol/constants.ts';
-import { IOCTL_GET_HANDLE, ioctlCommands } from '../protocol/ioctl.ts';
 import {
   CreateIn,
   EntryOut,
@@ -34,10 +26,6 @@ import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
 import { takeBackEntry } from './names.ts';
 import { STARTED } from './results.ts';
-
-/** POLLWRNORM and POLLRDHUP of Linux: the first is FreeBSD's POLLOUT, the second has the number of its POLLINIGNEOF. */
-const LINUX_POLLWRNORM = 0x100;
-const BSD_POLL_BITS = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLRDBAND;
 
 /** fcntl(F_SETFL) reaches the server with the next request that carries the flags. */
 function followFlags(file: OpenFile, linuxFlags: number): void {
@@ -147,19 +135,15 @@ export function poll(session: Session, request: Request): number {
   const file = session.openFile(request.u64(PollIn.fh));
   if (file === undefined) return -EBADF;
   const kh = request.u64(PollIn.kh);
-  const asked = request.u32(PollIn.events);
-  let events = asked & BSD_POLL_BITS;
-  if ((asked & LINUX_POLLWRNORM) !== 0) events |= POLLOUT;
   let poller: Poller | null = null;
   if ((request.u32(PollIn.flags) & POLL_SCHEDULE_NOTIFY) !== 0) {
     poller = file.poller ??= new Poller(() => {
       session.notifyPoll(kh);
     });
   }
-  const ready = file.ops.poll(file, events, poller, request.credentials);
+  const ready = pollLinux(file, request.u32(PollIn.events), poller, request.credentials);
   if (ready < 0) return ready;
-  const also = (ready & POLLOUT) !== 0 ? LINUX_POLLWRNORM : 0;
-  session.reply.setU32(PollOut.revents, (ready | also) & (asked | POLLHUP | POLLERR));
+  session.reply.setU32(PollOut.revents, ready);
   session.reply.setU32(PollOut.padding, 0);
   return PollOut.bytes;
 }
@@ -173,15 +157,15 @@ export function ioctl(session: Session, request: Request): number {
     session.reply.setU64(IoctlOut.bytes, file.handle);
     return IoctlOut.bytes + 8;
   }
-  const command = ioctlCommands.get(request.u32(IoctlIn.cmd));
-  const argument = { value: request.bodyBytes >= IoctlIn.bytes + 4 ? request.u32(IoctlIn.bytes) | 0 : 0 };
-  const result = file.ops.ioctl(file, command?.bsdNumber ?? 0, argument, request.credentials);
+  const argument = request.bodyBytes >= IoctlIn.bytes + 4 ? request.u32(IoctlIn.bytes) | 0 : 0;
+  const command = request.u32(IoctlIn.cmd);
+  const { result, value } = performIoctl(file, command, argument, request.credentials);
   if (result < 0) return result;
   const { reply } = session;
   reply.clear(0, IoctlOut.bytes);
   reply.setU32(IoctlOut.result, result);
-  if (command?.returnsValue !== true) return IoctlOut.bytes;
-  reply.setU32(IoctlOut.bytes, argument.value);
+  if (value === null) return IoctlOut.bytes;
+  reply.setU32(IoctlOut.bytes, value);
   return IoctlOut.bytes + 4;
 }
 

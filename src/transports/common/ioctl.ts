@@ -1,4 +1,6 @@
-import { Ioctl } from '../../../kern/file.ts';
+import type { Credentials } from '../../kern/credentials.ts';
+import { Ioctl } from '../../kern/file.ts';
+import type { OpenFile } from '../../vfs/open-file.ts';
 
 /** A command as callers on Linux encode it, and the BSD command that it stands for. */
 interface IoctlCommand {
@@ -28,3 +30,22 @@ export const ioctlCommands: ReadonlyMap<number, IoctlCommand> = new Map([
   [encode(IOC_WRITE, 't', 118), { bsdNumber: Ioctl.TIOCSPGRP, returnsValue: false }],
   [encode(IOC_READ, 't', 119), { bsdNumber: Ioctl.TIOCGPGRP, returnsValue: true }],
 ]);
+
+/** What an ioctl answers: its result or a negative errno, and the int that it gives back, if it gives one. */
+export interface IoctlResult {
+  readonly result: number;
+  readonly value: number | null;
+}
+
+/** Performs a BSD command that arrived under its Linux-encoded number (T9); `value` is the int behind its argument. */
+export function performIoctl(
+  file: OpenFile,
+  linuxCommand: number,
+  value: number,
+  credentials: Credentials,
+): IoctlResult {
+  const command = ioctlCommands.get(linuxCommand);
+  const argument = { value };
+  const result = file.ops.ioctl(file, command?.bsdNumber ?? 0, argument, credentials);
+  return { result, value: result >= 0 && command?.returnsValue === true ? argument.value : null };
+}

@@ -1,0 +1,41 @@
+import { HeapStorageMemory } from '../../shm/storage.ts';
+import type { Platform, RunProgram } from '../platform.ts';
+import { PortableHost } from '../portable-host.ts';
+import { runProgram } from '../run-program.ts';
+
+const PIPE_BUF_BYTES = 512;
+
+/** The first asks the kernel itself; diskutil also ends what Finder and Spotlight have open. */
+const UNMOUNTERS: readonly (readonly string[])[] = [
+  ['/sbin/umount', '-f'],
+  ['/usr/sbin/diskutil', 'unmount', 'force'],
+];
+
+/** macOS with macFUSE. `run`: for tests. */
+export function createDarwinPlatform(run: RunProgram = runProgram): Platform {
+  return {
+    host: new PortableHost(),
+    pipeBufBytes: PIPE_BUF_BYTES,
+    mountOptions: [
+      // Otherwise macFUSE takes a server for dead, and ends its mount, once a call has waited for a minute.
+      'daemon_timeout=0',
+      // The mount for segments lies within the other.
+      'allow_recursion',
+      // Finder's ._ files and Apple's extended attributes would be pipes and segments here.
+      'noappledouble',
+      'noapplexattr',
+      // Spotlight would open every pipe.
+      'nobrowse',
+      'volname=ipcfs',
+    ],
+    createMemory: () => new HeapStorageMemory(),
+    createProcessEvents: () => null,
+    async unmount(directory) {
+      for (const [program, ...args] of UNMOUNTERS) {
+        if ((await run(program!, [...args, directory])) === 0) return true;
+      }
+      return false;
+    },
+    findMappings: null,
+  };
+}

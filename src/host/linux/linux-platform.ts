@@ -1,0 +1,37 @@
+import type { Platform, RunProgram } from '../platform.ts';
+import { runProgram } from '../run-program.ts';
+import { LinuxHost } from './linux-host.ts';
+import { findMappings } from './mappings.ts';
+import { MemfdMemory } from './memfd.ts';
+import { mountAt } from './mount-table.ts';
+import { LinuxProcessEvents } from './process-events.ts';
+
+const PIPE_BUF_BYTES = 4096;
+
+/** Whoever may, first: root by umount(8), others through the helpers of libfuse 3 and 2. */
+const UNMOUNTERS: readonly (readonly string[])[] = [
+  ['umount', '-l', '--'],
+  ['fusermount3', '-u', '-z', '--'],
+  ['fusermount', '-u', '-z', '--'],
+];
+
+/** Linux, for a server that is mounted through a library. `run`: for tests. */
+export function createLinuxPlatform(run: RunProgram = runProgram): Platform {
+  return {
+    host: new LinuxHost(),
+    pipeBufBytes: PIPE_BUF_BYTES,
+    mountOptions: [],
+    createMemory: () => new MemfdMemory(),
+    createProcessEvents: (sources) => new LinuxProcessEvents(sources),
+    async unmount(directory) {
+      for (const [program, ...args] of UNMOUNTERS) {
+        if ((await run(program!, [...args, directory])) === 0) return true;
+      }
+      return false;
+    },
+    async findMappings(directory) {
+      const entry = mountAt(directory);
+      return entry === null ? [] : findMappings(entry.deviceMinor);
+    },
+  };
+}

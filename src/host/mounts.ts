@@ -1,0 +1,25 @@
+import { darwinMountTable } from './darwin/mount-table.ts';
+import { type MountEntry, mountTable as linuxMountTable } from './linux/mount-table.ts';
+
+/** What the kernel's table calls our mounts: the type on Linux. */
+export const FILE_SYSTEM_TYPE = 'fuse.ipcfs';
+/** The source of our mounts. */
+export const FILE_SYSTEM_NAME = 'ipcfs';
+
+/** Every mount, in order: of several on one directory the last is the visible one. No mount is touched. */
+export function mountTable(platform = process.platform): MountEntry[] {
+  return platform === 'darwin' ? darwinMountTable() : linuxMountTable();
+}
+
+/** The mount that is visible at exactly `directory` (an absolute path without links), if any. */
+export function mountAt(directory: string, table = mountTable()): MountEntry | null {
+  return table.findLast((entry) => entry.directory === directory) ?? null;
+}
+
+/** Whether a mount is ours: macFUSE has one type for all, so there the source says it. */
+export function isIpcfsMount(entry: MountEntry | null): boolean {
+  if (entry === null) return false;
+  return (
+    entry.type === FILE_SYSTEM_TYPE || (entry.type.includes('fuse') && entry.source === FILE_SYSTEM_NAME)
+  );
+}

@@ -1,0 +1,82 @@
+/**
+ * What a transport can do beyond carrying plain calls. Each field says in CAPABILITY_LOSSES what callers lose without it, and
+ * whatever depends on one that is missing fails or degrades in just that way.
+ */
+export interface Capabilities {
+  /** poll, select and epoll tell when a file is ready. */
+  readonly poll: boolean;
+  /** A signal ends a call that waits. */
+  readonly interrupt: boolean;
+  readonly ioctl: boolean;
+  /** The user and group of each caller are known. */
+  readonly callerUser: boolean;
+  /** The process of each caller is known. */
+  readonly callerProcess: boolean;
+  /** Each open chooses between going to the server and going through the page cache. */
+  readonly perOpenDirectIo: boolean;
+  /** Mappings of a segment are its memory itself. */
+  readonly passthrough: boolean;
+  /** A writer without a reader gets SIGPIPE. */
+  readonly sigpipe: boolean;
+  /** mkfifo(1) makes a pipe that the server serves. */
+  readonly mkfifo: boolean;
+  /** open(2) with O_CREAT is one request. */
+  readonly createInOneStep: boolean;
+  /** O_NONBLOCK set by fcntl reaches the server. */
+  readonly statusFlags: boolean;
+  /** Pipes and kqueues have no position: lseek is refused, and a part of a long call is known as such. */
+  readonly streams: boolean;
+  /** A call that waits on one open of a pipe holds up no write through another. */
+  readonly independentOpens: boolean;
+  /** A name can be removed or moved while a call waits on it. */
+  readonly removeWhileBlocked: boolean;
+  /** What a process does after a close finds the close done, whatever else goes on. */
+  readonly orderedClose: boolean;
+  /** renameat2 with RENAME_NOREPLACE and RENAME_EXCHANGE. */
+  readonly renameFlags: boolean;
+  /** Access and modification time can be set each by itself, to the nanosecond. */
+  readonly separateTimes: boolean;
+  /** Names may be any bytes. */
+  readonly anyName: boolean;
+}
+
+export type CapabilityName = keyof Capabilities;
+
+/** What is lost without each, in the order in which tables show them. */
+export const CAPABILITY_LOSSES: Readonly<Record<CapabilityName, string>> = {
+  poll: 'poll, select and epoll say that every file is ready',
+  interrupt: 'a call that waits cannot be killed: the other side or umount ends it',
+  ioctl: 'ioctl is ENOTTY; stat shows the bytes that are queued',
+  callerUser: 'only the user who mounts may use the mount, root included; --allow-other is refused',
+  callerProcess:
+    'fd:N and the descriptors of kqueue.bin are EBADF, watching signals is EOPNOTSUPP, info/waits shows pid 0, shmseg counts all processes as one',
+  perOpenDirectIo:
+    'shm/ is a mount of its own within the mount; shm/ctl in it is a symbolic link, and so are the ids of segments and other spellings of their keys than that of the maker, which ls shows',
+  passthrough: 'segments are mapped through the page cache',
+  sigpipe: 'a writer without a reader gets EPIPE, and no signal',
+  mkfifo: 'mkfifo fails; touch makes a pipe',
+  createInOneStep:
+    'the open that creates a pipe waits for the other side like any other; of two that open a new segment at once the faster is its maker',
+  statusFlags: 'O_NONBLOCK counts when it is given to open, not when fcntl sets it later',
+  streams:
+    'lseek succeeds, and gives back what was last read or changes nothing; a read of more than 128 KiB may wait for more although it has some; reads and writes through one shared descriptor exclude each other',
+  independentOpens: 'a write behind one that waits on the same pipe waits too, O_NONBLOCK or not',
+  removeWhileBlocked:
+    'rm and mv of a name that a call waits on wait for that call, and whatever uses the directory waits for them: umount ends it',
+  orderedClose: 'a close may be seen a moment after it returned',
+  renameFlags: 'renameat2 with flags is EINVAL',
+  separateTimes: 'touch -a and touch -m change nothing, and both times become the same',
+  anyName: 'a name that is not UTF-8 is EILSEQ',
+};
+
+export const CAPABILITY_NAMES = Object.keys(CAPABILITY_LOSSES) as readonly CapabilityName[];
+
+/** Rows of info/transport: every capability with yes or no. */
+export function capabilityRows(capabilities: Capabilities): (readonly [string, string])[] {
+  return CAPABILITY_NAMES.map((name) => [kebab(name), capabilities[name] ? 'yes' : 'no'] as const);
+}
+
+/** `perOpenDirectIo` as tables show it: `per-open-direct-io`. */
+export function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

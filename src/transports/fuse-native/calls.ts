@@ -1,0 +1,137 @@
+import { EINTR, EIO, ENOBUFS } from '../../kern/errno.ts';
+import type { Kernel } from '../../kern/kernel.ts';
+import type { Operation } from '../../kern/operation.ts';
+import type { Thread } from '../../kern/scheduler.ts';
+import type { BlockedCall } from '../../vfs/waits.ts';
+import type { FileSystem } from '../../vfs/file-system.ts';
+import type { Node } from '../../vfs/node.ts';
+import { Call, sleepingCalls } from '../common/call.ts';
+
+/** The longest time that a timer of Node takes. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1;
+
+class NativeCall extends Call {
+  readonly name: string;
+  readonly done: (result: number) => void;
+  /** It was ended because too many others wait. */
+  isRefused = false;
+
+  readonly beganMs: number;
+
+  constructor(name: string, node: Node, pid: number, beganMs: number, done: (result: number) => void) {
+    super();
+    this.beganMs = beganMs;
+    this.name = name;
+    this.node = node;
+    this.pid = pid;
+    this.done = done;
+  }
+}
+
+/** The operations under way on Node's event loop: runs them, and wakes up for the kernel's callouts. */
+export class CallTable {
+  readonly #fileSystem: FileSystem;
+  readonly #kernel: Kernel;
+  readonly #sleeping = new Set<NativeCall>();
+  readonly #limit: number;
+  #timer: NodeJS.Timeout | null = null;
+  #timerDeadlineMs = Infinity;
+  #isEnding = false;
+
+  /** `limit`: how many calls can wait without holding up others; one beyond is refused with ENOBUFS. */
+  constructor(fileSystem: FileSystem, limit: number) {
+    const { kernel } = fileSystem;
+    this.#fileSystem = fileSystem;
+    this.#kernel = kernel;
+    this.#limit = limit;
+    kernel.scheduler.onFailure = this.#onFailure;
+  }
+
+  get sleepingCount(): number {
+    return this.#sleeping.size;
+  }
+
+  blockedCalls(): Iterable<BlockedCall> {
+    return sleepingCalls(this.#sleeping, ({ name }) => name);
+  }
+
+  /** Runs an operation; `done` gets its result once, now or when it has slept. */
+  run(
+    name: string,
+    node: Node,
+    pid: number,
+    operation: Operation<number>,
+    done: (result: number) => void,
+  ): void {
+    const { scheduler } = this.#kernel;
+    const call = new NativeCall(name, node, pid, this.#kernel.host.clock.monotonicMs(), done);
+    call.operation = operation;
+    call.onExit = this.#onExit;
+    if (!scheduler.start(call)) {
+      this.#sleeping.add(call);
+      call.isRefused = this.#sleeping.size > this.#limit;
+      if (this.#isEnding || call.isRefused) scheduler.interrupt(call);
+    }
+    this.settle();
+  }
+
+  /** Runs what has become runnable, and makes sure to wake up for the next callout. */
+  settle(): void {
+    this.#kernel.scheduler.run();
+    this.#arm();
+  }
+
+  /** Ends every sleep, and from now on every one that begins: the mount ends. */
+  end(): void {
+    this.#isEnding = true;
+    for (const call of [...this.#sleeping]) this.#kernel.scheduler.interrupt(call);
+    this.settle();
+  }
+
+  readonly #onExit = (result: number, ended: Thread): void => {
+    const call = ended as NativeCall;
+    this.#sleeping.delete(call);
+    this.#report(call, result);
+    call.done(call.isRefused && result === -EINTR ? -ENOBUFS : result);
+  };
+
+  #report({ name, node, sleptMs, beganMs }: NativeCall, result: number): void {
+    const { operations } = this.#fileSystem;
+    const elapsedMs = this.#kernel.host.clock.monotonicMs() - beganMs;
+    operations.end(operations.kind(name), result, elapsedMs - Math.max(sleptMs, 0), sleptMs);
+    if (result <= 0) return;
+    if (name === 'read') operations.hasRead(node!.engine, result);
+    else if (name === 'write') operations.hasWritten(node!.engine, result);
+  }
+
+  readonly #onFailure = (ended: Thread, error: unknown): void => {
+    const call = ended as NativeCall;
+    this.#sleeping.delete(call);
+    complainOf(this.#kernel, call.name, error);
+    call.done(-EIO);
+  };
+
+  #arm(): void {
+    const deadlineMs = this.#kernel.callouts.nextDeadlineMs();
+    if (deadlineMs === this.#timerDeadlineMs) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerDeadlineMs = deadlineMs;
+    this.#timer = null;
+    if (deadlineMs === Infinity) return;
+    const delayMs = Math.ceil(deadlineMs - this.#kernel.callouts.nowMs());
+    this.#timer = setTimeout(
+      () => {
+        this.#timerDeadlineMs = Infinity;
+        this.#kernel.callouts.runExpired();
+        this.settle();
+      },
+      Math.min(LONGEST_DELAY_MS, Math.max(0, delayMs)),
+    );
+  }
+}
+
+/** A bug costs one call: the log says what happened. */
+export function complainOf(kernel: Kernel, call: string, error: unknown): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  kernel.host.log(`internal error in ${call}, please report it: ${text}`);
+}

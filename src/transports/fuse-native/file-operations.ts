@@ -1,0 +1,172 @@
+import { EBADF, EBUSY, EISDIR } from '../../kern/errno.ts';
+import { Poller } from '../../kern/poll.ts';
+import { MemoryReadUio, WriteUio } from '../../kern/uio.ts';
+import { Directory } from '../../vfs/directory.ts';
+import type { OpenFile } from '../../vfs/open-file.ts';
+import { SegmentNode } from '../../vfs/segments.ts';
+import { mayDropPages } from '../common/cached-segments.ts';
+import { createAndOpen } from '../common/create.ts';
+import { type IoctlResult, performIoctl } from '../common/ioctl.ts';
+import { fileFlags, LINUX_O_TRUNC } from '../common/open-flags.ts';
+import { pollLinux } from '../common/poll-bits.ts';
+import { NameOperations } from './name-operations.ts';
+import { ReadBack } from './read-back.ts';
+import type { OpenPolicy, Reply, Server } from './server.ts';
+import type { TreeView } from './tree-view.ts';
+
+/** What an open gives: the number that names it from now on, and how the file behind it is used. */
+export interface Opened {
+  readonly handle: number;
+  /** No position: lseek is to be refused. */
+  readonly isStream: boolean;
+  /** It can be mapped, and so goes through the page cache. */
+  readonly isMappable: boolean;
+}
+
+/** All callbacks of one mount: those about names, and those about open files. */
+export class FileOperations extends NameOperations {
+  readonly #policy: OpenPolicy;
+  readonly #readBacks = new WeakMap<OpenFile, ReadBack>();
+
+  constructor(server: Server, view: TreeView, policy: OpenPolicy) {
+    super(server, view);
+    this.#policy = policy;
+  }
+
+  /** `flags`: those of open(2), in Linux's numbers. */
+  open(path: string, flags: number, reply: Reply<Opened>): void {
+    const node = this.view.find(path);
+    if (typeof node === 'number' || node instanceof Directory) {
+      reply(typeof node === 'number' ? node : -EISDIR);
+      return;
+    }
+    if ((flags & LINUX_O_TRUNC) !== 0 && this.#policy.isCached && !mayDropPages(node)) {
+      reply(-EBUSY);
+      return;
+    }
+    const { openFiles } = this.server.fileSystem;
+    const caller = this.server.caller();
+    const file = openFiles.add(node, fileFlags(flags), caller);
+    if (typeof file === 'number') {
+      reply(file);
+      return;
+    }
+    this.server.calls.run('open', node, caller.pid, node.open(file), (result) => {
+      if (result < 0) {
+        openFiles.drop(file);
+        reply(result);
+      } else {
+        reply(0, this.#opened(file));
+      }
+    });
+  }
+
+  create(path: string, mode: number, flags: number, reply: Reply<Opened>): void {
+    const place = this.view.place(path);
+    if (typeof place === 'number') {
+      reply(place);
+      return;
+    }
+    const { fileSystem } = this.server;
+    const file = createAndOpen(fileSystem, place.directory, place.name, mode, flags, this.server.caller());
+    if (typeof file === 'number') reply(file);
+    else reply(0, this.#opened(file));
+  }
+
+  #opened(file: OpenFile): Opened {
+    const handle = this.server.handles.add(file);
+    return { handle, isStream: file.isStream, isMappable: file.node instanceof SegmentNode };
+  }
+
+  /** Reads up to `length` bytes into `buffer`. */
+  read(handle: number, buffer: Uint8Array, length: number, position: number, reply: Reply): void {
+    const file = this.server.handles.get(handle);
+    if (file === null) {
+      reply(-EBADF);
+      return;
+    }
+    const target = buffer.subarray(0, length);
+    const readBack = file.isStream ? this.#readBackOf(file) : null;
+    readBack?.begin(position);
+    const givenBack = readBack?.take(target) ?? 0;
+    if (givenBack > 0) {
+      reply(givenBack);
+      return;
+    }
+    const uio = new MemoryReadUio([target], position);
+    const caller = this.server.caller();
+    this.server.calls.run('read', file.node, caller.pid, file.ops.read(file, uio, caller), (result) => {
+      if (result > 0) readBack?.gave(target.subarray(0, result));
+      reply(result);
+    });
+  }
+
+  #readBackOf(file: OpenFile): ReadBack {
+    let readBack = this.#readBacks.get(file);
+    if (readBack === undefined) {
+      readBack = new ReadBack();
+      this.#readBacks.set(file, readBack);
+    }
+    return readBack;
+  }
+
+  /** `buffer` stays as it is until the answer. */
+  write(handle: number, buffer: Uint8Array, length: number, position: number, reply: Reply): void {
+    const file = this.server.handles.get(handle);
+    if (file === null) {
+      reply(-EBADF);
+      return;
+    }
+    const readBack = file.isStream ? this.#readBackOf(file) : null;
+    readBack?.begin(position);
+    const uio = new WriteUio([buffer.subarray(0, length)], position);
+    const caller = this.server.caller();
+    this.server.calls.run('write', file.node, caller.pid, file.ops.write(file, uio, caller), (result) => {
+      if (result > 0) readBack?.wrote(result);
+      reply(result);
+    });
+  }
+
+  release(handle: number, reply: Reply): void {
+    const { handles, calls, fileSystem } = this.server;
+    const file = handles.get(handle);
+    if (file === null) {
+      reply(-EBADF);
+      return;
+    }
+    handles.remove(handle);
+    calls.run('release', file.node, file.credentials.pid, fileSystem.openFiles.close(file), reply);
+  }
+
+  ftruncate(handle: number, sizeBytes: number, reply: Reply): void {
+    const file = this.server.handles.get(handle);
+    reply(file === null ? -EBADF : file.node.setAttributes({ sizeBytes }));
+  }
+
+  /** `asked` and the answer are Linux's bits; `notify` is called once when they may have changed, and is null for one look. */
+  poll(handle: number, asked: number, notify: (() => void) | null, reply: Reply): void {
+    const file = this.server.handles.get(handle);
+    if (file === null) {
+      reply(-EBADF);
+      return;
+    }
+    let poller: Poller | null = null;
+    if (notify !== null) {
+      // The host's kernel has one notification for each open file.
+      file.poller?.cancel();
+      poller = file.poller = new Poller(notify);
+    }
+    reply(pollLinux(file, asked, poller, this.server.caller()));
+  }
+
+  /** `value`: the int behind the argument. */
+  ioctl(handle: number, command: number, value: number, reply: Reply<IoctlResult>): void {
+    const file = this.server.handles.get(handle);
+    if (file === null) {
+      reply(-EBADF);
+      return;
+    }
+    const result = performIoctl(file, command, value, this.server.caller());
+    reply(result.result, result);
+  }
+}

@@ -1,0 +1,171 @@
+import { accessSync, constants } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import createDebug from 'debug';
+import { FILE_SYSTEM_NAME, isIpcfsMount, mountAt } from '../../host/mounts.ts';
+import { loadPlatform, type Platform } from '../../host/platform.ts';
+import { EACCES, ENOENT } from '../../kern/errno.ts';
+import { Kernel } from '../../kern/kernel.ts';
+import { FileSystem } from '../../vfs/file-system.ts';
+import { type Capabilities, capabilityRows } from '../capabilities.ts';
+import { MapperQuery } from '../common/mapper-query.ts';
+import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
+import { type FuseModule, loadModule } from './binding.ts';
+import { CallTable, complainOf } from './calls.ts';
+import { HandleTable } from './handles.ts';
+import { LEGACY_CAPABILITIES } from './legacy.ts';
+import { mountLegacy } from './legacy-mount.ts';
+import { PollTimer } from './poll-timer.ts';
+import type { Server } from './server.ts';
+
+const log = createDebug('ipcfs:mount');
+
+/** How soon it is noticed that somebody else has unmounted. */
+const WATCH_INTERVAL_MS = 500;
+/** Until libfuse's threads have sent the last answers: nothing tells when they have. */
+const LAST_ANSWERS_MS = 50;
+
+/** The mounts of one tree: several where one cannot serve all files. */
+export interface Mounts {
+  /** Where they are, the innermost first. */
+  readonly directories: readonly string[];
+  /** Settles when one of them has ended by itself. */
+  readonly lost: Promise<void>;
+  /** After they have been taken away. */
+  close(): void;
+}
+
+/** What the two APIs that bindings have need in order to mount. */
+export interface MountContext {
+  readonly fuse: FuseModule;
+  readonly server: Server;
+  readonly platform: Platform;
+  readonly options: MountOptions;
+  readonly complain: (call: string, error: unknown) => void;
+}
+
+/**
+ * Mounts through a package that binds libfuse, and serves the mount from this thread: nothing here may wait for the mount. Resolves once it
+ * answers; rejects with a MountFailure, and then nothing is left behind.
+ */
+export async function mountNative(options: MountOptions): Promise<Mounted> {
+  const fuse = loadModule(options.fuseModule);
+  if (fuse.validateOptions !== undefined) {
+    throw new MountFailure(
+      `${options.fuseModule} binds libfuse 3 and takes other options: use fuse-native or @cocalc/fuse-native`,
+    );
+  }
+  const capabilities = LEGACY_CAPABILITIES;
+  checkOptions(options, capabilities);
+  const platform = await loadPlatform();
+  await clearMountPoint(options.directory);
+
+  const identity = { uid: process.getuid!(), gid: process.getgid!() };
+  const kernel = new Kernel(platform.host);
+  const settle = (): void => {
+    calls.settle();
+  };
+  const events = platform.createProcessEvents(new PollTimer(settle));
+  const memory = platform.createMemory();
+  const fileSystem = new FileSystem(
+    kernel,
+    { ...identity, version: options.version, pid: process.pid },
+    memory,
+    events,
+  );
+  const calls = new CallTable(fileSystem, Infinity);
+  kernel.sysctls.preset('kern.ipc.pipe_buf', platform.pipeBufBytes);
+  for (const [name, value] of options.sysctls) kernel.sysctls.preset(name, value);
+  fileSystem.blockedCalls = () => calls.blockedCalls();
+  fileSystem.transportFacts = () => [
+    ['transport', 'fuse-native'],
+    ['module', options.fuseModule],
+    ['shm-backing', 'cached'],
+    ...capabilityRows(capabilities),
+  ];
+  const caller = { ...identity, pid: 0 };
+  const server: Server = { fileSystem, calls, handles: new HandleTable(), caller: () => caller };
+  const context: MountContext = {
+    fuse,
+    server,
+    platform,
+    options,
+    complain: (call, error) => {
+      complainOf(kernel, call, error);
+    },
+  };
+  const mounts = await mountLegacy(context);
+  if (platform.findMappings !== null) {
+    const find = platform.findMappings;
+    const query = new MapperQuery(kernel, () => {
+      // The innermost mount is the one that segments are mapped from.
+      void find(mounts.directories[0]!)
+        .catch(() => [])
+        .then((mappings) => {
+          query.answer(mappings);
+          calls.settle();
+        });
+    });
+    fileSystem.findMappers = () => query.ask();
+  }
+  return supervise(mounts, calls, platform);
+}
+
+function checkOptions(options: MountOptions, capabilities: Capabilities): void {
+  if (options.allowOther && !capabilities.callerUser) {
+    throw new MountFailure(
+      `--allow-other needs to know who calls, which ${options.fuseModule} does not tell: use --transport raw`,
+    );
+  }
+  if (options.shmBacking === 'passthrough' && !capabilities.passthrough) {
+    throw new MountFailure('--shm-backing passthrough needs --transport raw: use auto, or cached');
+  }
+}
+
+/** Takes away what servers that died have left at `directory`. Fails when a living ipcfs is mounted there. */
+async function clearMountPoint(directory: string): Promise<void> {
+  if (process.platform === 'linux') {
+    const raw = await import('../raw/fuse-mount.ts');
+    raw.clearMountPoint(directory);
+    // libfuse would say it in words of its own.
+    try {
+      accessSync(raw.FUSE_DEVICE, constants.R_OK | constants.W_OK);
+    } catch (error) {
+      throw raw.deviceFailure((error as NodeJS.ErrnoException).code === 'ENOENT' ? ENOENT : EACCES);
+    }
+  } else if (isIpcfsMount(mountAt(directory))) {
+    log('%s is mounted on already', directory);
+    throw new MountFailure(`${directory} is already an ipcfs mount: run 'ipcfs umount ${directory}' first`);
+  }
+}
+
+/** Ends the mounts when somebody asks for it, or has unmounted one of them. */
+function supervise(mounts: Mounts, calls: CallTable, platform: Platform): Mounted {
+  let ending: Promise<void> | null = null;
+  let finish: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => (finish = resolve));
+  const end = async (): Promise<void> => {
+    clearInterval(watch);
+    calls.end();
+    for (const directory of mounts.directories) {
+      if (isMounted(directory) && !(await platform.unmount(directory))) log('%s stays mounted', directory);
+    }
+    // Of calls that came meanwhile.
+    calls.end();
+    await delay(LAST_ANSWERS_MS);
+    mounts.close();
+    finish();
+  };
+  const stop = (): void => {
+    ending ??= end();
+  };
+  const watch = setInterval(() => {
+    if (!mounts.directories.every(isMounted)) stop();
+  }, WATCH_INTERVAL_MS);
+  void mounts.lost.then(stop);
+  return { ended, stop };
+}
+
+function isMounted(directory: string): boolean {
+  const entry = mountAt(directory);
+  return isIpcfsMount(entry) || entry?.source === FILE_SYSTEM_NAME;
+}

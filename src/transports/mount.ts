@@ -1,0 +1,51 @@
+import createDebug from 'debug';
+import { type Mounted, MountFailure, type MountOptions } from './transport.ts';
+
+const log = createDebug('ipcfs:mount');
+
+async function mountRaw(options: MountOptions): Promise<Mounted> {
+  if (process.platform !== 'linux') {
+    throw new MountFailure(`--transport raw is for Linux: use --transport fuse-native`);
+  }
+  return (await import('./raw/mount.ts')).mountRaw(options);
+}
+
+async function mountNative(options: MountOptions): Promise<Mounted> {
+  return (await import('./fuse-native/mount.ts')).mountNative(options);
+}
+
+/** Whether what was asked for can only be had from the raw transport. */
+function needsRaw({ allowOther, shmBacking }: MountOptions): boolean {
+  return allowOther || shmBacking === 'passthrough';
+}
+
+/**
+ * Mounts by the transport that was asked for; of either, the raw one if it can mount. Only what is used is loaded. Resolves once the mount
+ * answers; rejects with a MountFailure, and then nothing is left behind.
+ */
+export async function mountFileSystem(options: MountOptions): Promise<Mounted> {
+  switch (options.transport) {
+    case 'raw':
+      return mountRaw(options);
+    case 'fuse-native':
+      return mountNative(options);
+    case 'auto': {
+      if (process.platform !== 'linux') return mountNative(options);
+      let failure: unknown;
+      try {
+        return await mountRaw(options);
+      } catch (error) {
+        failure = error;
+      }
+      log('raw: %o', failure);
+      if (needsRaw(options)) throw failure;
+      try {
+        return await mountNative(options);
+      } catch (error) {
+        log('fuse-native: %o', error);
+        // What keeps the better transport from mounting is what is worth mending.
+        throw failure;
+      }
+    }
+  }
+}

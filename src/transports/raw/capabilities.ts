@@ -1,0 +1,25 @@
+import type { Capabilities } from '../capabilities.ts';
+
+/** What our own protocol can do: everything, but for mappings of the memory itself, which need a right and a kernel. */
+export function rawCapabilities(passthrough: boolean): Capabilities {
+  return {
+    poll: true,
+    interrupt: true,
+    ioctl: true,
+    callerUser: true,
+    callerProcess: true,
+    perOpenDirectIo: true,
+    passthrough,
+    sigpipe: true,
+    mkfifo: true,
+    createInOneStep: true,
+    statusFlags: true,
+    streams: true,
+    independentOpens: true,
+    removeWhileBlocked: true,
+    orderedClose: true,
+    renameFlags: true,
+    separateTimes: true,
+    anyName: true,
+  };
+}

@@ -1,0 +1,87 @@
+import { expect } from 'vitest';
+import type { TestMount } from '../support/mount.ts';
+import type { Case } from './case.ts';
+
+const SIZE_BYTES = 65536;
+
+/** Two processes that map a file each by a path; what one stores the other sees, and read(2) too. */
+async function shareMemory(mount: TestMount, one: string, other: string): Promise<void> {
+  const a = await mount.driver();
+  const b = await mount.driver();
+  const fdA = await a.open(one, 'rw');
+  const fdB = await b.open(other, 'rw');
+  const mapA = await a.map(fdA, SIZE_BYTES);
+  const mapB = await b.map(fdB, SIZE_BYTES);
+  expect(await a.peek(mapA, 0, 5)).toBe('hello');
+  await a.poke(mapA, 10, 'from a');
+  expect(await b.peek(mapB, 10, 6)).toBe('from a');
+  await b.poke(mapB, 60_000, 'from b');
+  expect(await a.peek(mapA, 60_000, 6)).toBe('from b');
+  expect((await a.call({ call: 'pread', fd: fdA, count: 6, offset: 60_000 })).text).toBe('from b');
+  await mount.endDrivers();
+}
+
+const MAKE = `truncate -s ${SIZE_BYTES} shm/0x1234; printf hello | dd of=shm/0x1234 conv=notrunc status=none`;
+
+export const segmentCases: readonly Case[] = [
+  {
+    name: 'a segment made by truncate, filled by dd, read by od',
+    run: `${MAKE}; test "$(od -An -c -N 6 shm/0x1234 | tr -d ' ')" = 'hello\\0'; test "$(stat -c %s shm/0x1234)" = ${SIZE_BYTES}; rm shm/0x1234; test -z "$(ls shm/id)"; echo ok`,
+  },
+  {
+    name: 'two processes that map a segment see what the other stores',
+    async run(mount) {
+      await mount.output(MAKE);
+      await shareMemory(mount, 'shm/0x1234', 'shm/0x1234');
+      await mount.output('rm shm/0x1234');
+    },
+  },
+  {
+    name: 'a segment is the same memory by its key and by its id',
+    async run(mount) {
+      await mount.output(MAKE);
+      const id = (await mount.output('ls shm/id')).trim();
+      await shareMemory(mount, 'shm/0x1234', `shm/id/${id}`);
+      await mount.output(`rm shm/id/${id}; ! ls shm/0x1234 2> /dev/null`);
+    },
+  },
+  {
+    name: 'mappings are the memory itself',
+    needs: ['passthrough'],
+    run: `test "$(awk '$1 == "shm-backing" { print $2 }' info/transport)" = passthrough; echo ok`,
+    without: `test "$(awk '$1 == "shm-backing" { print $2 }' info/transport)" = cached; echo ok`,
+  },
+  {
+    name: 'a segment made by cp has the bytes and the size of the file',
+    run: `seq 5000 | cp /dev/stdin /dev/shm/ipcfs-case-$$; cp /dev/shm/ipcfs-case-$$ shm/0x99; cmp /dev/shm/ipcfs-case-$$ shm/0x99
+      rm shm/0x99 /dev/shm/ipcfs-case-$$; echo ok`,
+  },
+  {
+    name: 'a segment that is removed while it is open stays with those who have it',
+    run: `${MAKE}; exec 3<>shm/0x1234; rm shm/0x1234; test -z "$(ls shm/id)"; test "$(head -c5 <&3)" = hello; exec 3>&-; echo ok`,
+  },
+  {
+    name: 'a creation without a size leaves nothing',
+    run: `exec 3<>shm/0x77; exec 3>&-; until ! ls shm/0x77 2> /dev/null; do :; done; echo ok`,
+  },
+  {
+    name: 'writing beyond the end of a segment is ENOSPC, another size EINVAL',
+    run: `${MAKE}; (printf x | dd of=shm/0x1234 bs=1 seek=${SIZE_BYTES} conv=notrunc status=none) 2>&1 | grep -q 'No space left'
+      truncate -s 8K shm/0x1234 2>&1 | grep -q 'Invalid argument'; rm shm/0x1234; echo ok`,
+  },
+  {
+    name: 'a name in shm/ that is no key is EINVAL',
+    run: `touch shm/frob 2>&1 | grep -q 'Invalid argument'; mkdir shm/0x55 2>&1 | grep -q 'not permitted'; echo ok`,
+  },
+  {
+    name: 'shm/ctl answers requests, private segments by id among them',
+    run: `exec 3<>shm/ctl; echo 'get private 8K create 0640' >&3; read -r word id <&3; test $word = ok; test "$(stat -c '%a %s' shm/id/$id)" = '640 8192'
+      echo "frob 1" >&3; read -r answer <&3; test "$answer" = 'error EINVAL unknown word "frob"'; echo "rmid $id" >&3; read -r answer <&3; test "$answer" = ok; exec 3>&-; echo ok`,
+  },
+  {
+    name: 'shm/ is part of the mount, and shm/ctl a file',
+    needs: ['perOpenDirectIo'],
+    run: `test "$(stat -c %d .)" = "$(stat -c %d shm)"; test ! -L shm/ctl; echo ok`,
+    without: `test "$(stat -c %d .)" != "$(stat -c %d shm)"; test -L shm/ctl; test "$(stat -Lc %F shm/ctl)" = 'regular empty file'; echo ok`,
+  },
+];
