@@ -19,7 +19,7 @@ for program in "${!package_of[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
 done
 # The library of the second transport; newer releases have it under another name.
-if ! ldconfig -p | grep -q 'libfuse\.so\.2 '; then
+if [ -z "$(ldconfig -p | grep 'libfuse\.so\.2 ' || true)" ]; then
   if apt-cache show libfuse2t64 >/dev/null 2>&1; then missing+=(libfuse2t64); else missing+=(libfuse2); fi
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0

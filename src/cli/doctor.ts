@@ -27,7 +27,7 @@ const SET_USER_ID = 0o4000;
 export function doctor(): number {
   const isLinux = process.platform === 'linux';
   const raw = isLinux ? [device(), ...rights(), segments()] : [];
-  const findings = [platform(), ...raw, binding(), ...hostEvents()];
+  const findings = [platform(), ...raw, ...hostEvents(), binding(), ...losses()];
   for (const { what, isFine, isNeeded, detail } of findings) {
     const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
     process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
@@ -36,17 +36,17 @@ export function doctor(): number {
   process.stdout.write(
     isPossible ? "You can mount: 'ipcfs mount DIR'.\n" : 'You cannot mount until what is MISSING is there.\n',
   );
-  process.stdout.write(`${losses()}\n`);
   return isPossible ? 0 : EXIT_FAILURE;
 }
 
-/** What callers lose where the raw transport cannot be had. */
-function losses(): string {
-  const missing = CAPABILITY_NAMES.filter((name) => !LEGACY_CAPABILITIES[name]);
-  return [
-    '--transport raw can do everything below; with --transport fuse-native:',
-    ...missing.map((name) => `  ${kebab(name).padEnd(22)} ${CAPABILITY_LOSSES[name]}`),
-  ].join('\n');
+/** What callers lose with the second transport: the first can do all of it. */
+function losses(): Finding[] {
+  return CAPABILITY_NAMES.filter((name) => !LEGACY_CAPABILITIES[name]).map((name) => ({
+    what: `fuse-native ${kebab(name)}`,
+    isFine: false,
+    isNeeded: false,
+    detail: CAPABILITY_LOSSES[name],
+  }));
 }
 
 /** The package for the second transport: needed only where there is no other. */
