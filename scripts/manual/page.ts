@@ -39,7 +39,8 @@ export function manualPage(root: Command): string {
     ...tagged('1', 'Failed; one line on standard error says why, and what to do.'),
     ...tagged('2', 'Wrong usage.'),
     ...tagged('3', 'ipcfs waits --check has found a deadlock.'),
-    ...tagged('124', 'The time of --timeout has passed.'),
+    ...tagged('3', 'ipcfs waits --check has found a deadlock.'),
+    ...tagged('124', 'The time of ipcfs wait --timeout has passed.'),
     '.SH ENVIRONMENT',
     ...tagged('DEBUG', 'ipcfs:* logs to standard error.'),
   ];

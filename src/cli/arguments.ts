@@ -1,14 +1,11 @@
-import { InvalidArgumentError } from 'commander';
 import { UsageFailure } from './failure.ts';
 
-/** Lets commander say which option a refused value belongs to, in our one line. */
-export function argument<T>(parse: (text: string) => T): (text: string) => T {
+/** Takes one of `choices`; what refuses others names `what` (`--shm-backing`), as every refusal of a value does. */
+export function oneOf<T extends string>(what: string, choices: readonly T[]): (text: string) => T {
   return (text) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (error instanceof UsageFailure) throw new InvalidArgumentError(error.message);
-      throw error;
-    }
+    const choice = choices.find((candidate) => candidate === text);
+    if (choice !== undefined) return choice;
+    const known = `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)!}`;
+    throw new UsageFailure(`${what} takes ${known}, not '${text}'`);
   };
 }

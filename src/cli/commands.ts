@@ -1,5 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
-import { argument } from './arguments.ts';
+import { oneOf } from './arguments.ts';
 import { COMPLETION_SCRIPTS } from './completion/scripts.ts';
 import { answerShell, COMPLETE_COMMAND, type Shell, SHELLS } from './completion/shells.ts';
 import { defineStatus } from './define-status.ts';
@@ -16,9 +16,11 @@ import { defineWaits } from './waits.ts';
 import { parseCount, parseTimeout } from './wait-options.ts';
 
 const DEFAULT_SPIN_MS = 0.05;
+const TRANSPORTS = ['auto', 'raw', 'fuse-native'] as const;
+const SHM_BACKINGS = ['auto', 'passthrough', 'cached'] as const;
 
 function appendSetting(text: string, settings: readonly SysctlSetting[]): readonly SysctlSetting[] {
-  return [...settings, argument(parseSysctl)(text)];
+  return [...settings, parseSysctl(text)];
 }
 
 function defineMount(root: Command): void {
@@ -31,25 +33,27 @@ function defineMount(root: Command): void {
     .option('--noexec', 'let nobody execute what is in the mount', false)
     .addOption(
       new Option('--transport <NAME>', 'what carries requests: our own protocol, or a package for libfuse')
-        .choices(['auto', 'raw', 'fuse-native'])
+        .choices(TRANSPORTS)
+        .argParser(oneOf('--transport', TRANSPORTS))
         .default('auto'),
     )
     .addOption(
       new Option('--fuse-module <NAME>', 'the package for --transport fuse-native: its name, or a path')
-        .argParser(argument(parseFuseModule))
+        .argParser(parseFuseModule)
         .default(DEFAULT_MODULE),
     )
     .addOption(
       new Option('--spin <MICROSECONDS>', 'how long to look for the next request before sleeping')
-        .argParser(argument(parseSpin))
+        .argParser(parseSpin)
         .default(DEFAULT_SPIN_MS, String(DEFAULT_SPIN_MS * 1000)),
     )
     .addOption(
       new Option('--shm-backing <KIND>', 'how segments are mapped: their memory itself, or cached pages')
-        .choices(['auto', 'passthrough', 'cached'])
+        .choices(SHM_BACKINGS)
+        .argParser(oneOf('--shm-backing', SHM_BACKINGS))
         .default('auto'),
     )
-    .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', argument(parsePipeBuf))
+    .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', parsePipeBuf)
     .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])
     .option(
       '--config <FILE>',
@@ -76,14 +80,8 @@ function defineWait(root: Command): void {
     .description('wait for events of the mount on DIR, and print them')
     .argument('<DIR>', 'the mount point')
     .argument('<CHANGE...>', "what to watch, for example 'add read pipes/a'")
-    .option(
-      '--timeout <SECONDS>',
-      'end with 124 after this long; 0 takes only what is pending',
-      argument(parseTimeout),
-    )
-    .addOption(
-      new Option('--count <N>', 'end after this many events').argParser(argument(parseCount)).default(1),
-    )
+    .option('--timeout <SECONDS>', 'end with 124 after this long; 0 takes only what is pending', parseTimeout)
+    .addOption(new Option('--count <N>', 'end after this many events').argParser(parseCount).default(1))
     .option('--json', 'print each event as a JSON object', false)
     .action(async (directory: string, changes: readonly string[], options: WaitCommandOptions) => {
       await waitCommand(directory, changes, options);
@@ -103,7 +101,9 @@ function defineCompletion(root: Command): void {
   root
     .command('completion')
     .description('print what makes a shell complete commands, options, mounts and changes')
-    .addArgument(new Argument('<SHELL>', 'for which shell').choices(SHELLS))
+    .addArgument(
+      new Argument('<SHELL>', 'for which shell').choices(SHELLS).argParser(oneOf('completion', SHELLS)),
+    )
     .action((shell: Shell) => {
       process.stdout.write(COMPLETION_SCRIPTS[shell]);
     });

@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { argument } from './arguments.ts';
 import { UsageFailure } from './failure.ts';
 import type { TopCommandOptions } from './top/top.ts';
 
@@ -12,7 +11,7 @@ function parseInterval(text: string): number {
   const seconds = /^[0-9]*\.?[0-9]+$/.test(text) ? Number(text) : NaN;
   if (!(seconds >= SHORTEST_INTERVAL_SECONDS && seconds <= LONGEST_INTERVAL_SECONDS)) {
     throw new UsageFailure(
-      `an interval is ${SHORTEST_INTERVAL_SECONDS} to ${LONGEST_INTERVAL_SECONDS} seconds, and not '${text}'`,
+      `--interval takes seconds from ${SHORTEST_INTERVAL_SECONDS} to ${LONGEST_INTERVAL_SECONDS}, fractions allowed, not '${text}'`,
     );
   }
   return seconds * 1000;
@@ -25,7 +24,7 @@ export function defineTop(root: Command): void {
     .argument('<DIR>', 'the mount point')
     .addOption(
       new Option('--interval <SECONDS>', 'how often to look')
-        .argParser(argument(parseInterval))
+        .argParser(parseInterval)
         .default(DEFAULT_INTERVAL_MS, String(DEFAULT_INTERVAL_MS / 1000)),
     )
     .action(async (directory: string, options: TopCommandOptions) => {

@@ -7,7 +7,7 @@ import { resolveWithoutTouching } from './mount-options.ts';
 export function findMount(directory: string): string {
   const path = mountPointPath(directory);
   if (isIpcfs(path)) return path;
-  throw new CommandFailure(`${directory} is no ipcfs mount: 'grep ipcfs /proc/mounts' lists them`);
+  throw new CommandFailure(`${directory} is no ipcfs mount: 'grep ipcfs /proc/mounts' lists what is mounted`);
 }
 
 export function isIpcfs(path: string): boolean {
@@ -21,7 +21,11 @@ function mountPointPath(directory: string): string {
     return isIpcfs(path) ? path : realpathSync(directory);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new CommandFailure(`${directory} does not exist`);
+    if (code === 'ENOENT') {
+      throw new CommandFailure(
+        `${directory} does not exist: 'grep ipcfs /proc/mounts' lists what is mounted`,
+      );
+    }
     throw new CommandFailure(`you may not look at ${directory} (${code ?? 'unknown error'})`);
   }
 }

@@ -16,10 +16,17 @@ export function program(): Command {
     .exitOverride()
     .configureOutput({
       outputError: (text, write) => {
-        write(oneLine(text));
+        write(oneLine(text, 'ipcfs --help'));
       },
     });
   for (const define of COMMANDS) define(root);
+  for (const command of root.commands) {
+    command.configureOutput({
+      outputError: (text, write) => {
+        write(oneLine(text, `ipcfs help ${command.name()}`));
+      },
+    });
+  }
   return root;
 }
 
@@ -34,10 +41,12 @@ function describeOption(option: Option): string {
 }
 
 /** commander's message without its prefix and hints, as one line that names the help. */
-function oneLine(text: string): string {
+function oneLine(text: string, help: string): string {
   const message = text
     .trim()
     .replace(/^error: /, '')
+    // "too many arguments for 'mount'. Expected 1 argument but got 2.": the help tells how many.
+    .replace(/\. Expected .*$/, '')
     .replace(/\s*\n\s*/g, ' ');
-  return `ipcfs: ${message}: see 'ipcfs --help'\n`;
+  return `ipcfs: ${message}: see '${help}'\n`;
 }

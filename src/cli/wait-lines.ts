@@ -79,7 +79,7 @@ function advice({ filter, ident, error }: RecordAnswer): string {
     case 'ENOMEM':
       return 'there are too many: raise a limit in sysctl/kern, or watch less';
     default:
-      return "see 'Kqueues' in the README";
+      return "see 'ipcfs help kqueue'";
   }
 }
 

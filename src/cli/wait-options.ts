@@ -34,7 +34,8 @@ export function changeLines(changes: readonly string[]): Buffer {
     if (result === null) {
       throw new UsageFailure(`${where}, says nothing: write for example 'add read pipes/a'`);
     }
-    if (isProblem(result)) throw new UsageFailure(`${where}, column ${result.column}: ${result.message}`);
+    if (isProblem(result))
+      throw new UsageFailure(`${where}, column ${result.column}: ${result.message}: see 'ipcfs help kqueue'`);
     return `${line}\n`;
   });
   return Buffer.from(lines.join(''), 'latin1');

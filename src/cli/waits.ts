@@ -20,7 +20,7 @@ export function defineWaits(root: Command): void {
     .description('show who waits for whom in the mount on DIR, and which calls can never end')
     .argument('<DIR>', 'the mount point')
     .option('--check', 'print deadlocks only, a line each; the exit status is 3 when there is one', false)
-    .option('--json', 'print it as JSON', false)
+    .option('--json', 'print one JSON object', false)
     .action(async (directory: string, options: WaitsCommandOptions) => {
       await waitsCommand(directory, options);
     });

@@ -31,6 +31,7 @@ const NOT_RUN: readonly (readonly [firstLine: string, reason: string])[] = [
     'install -m 644 "$package/scripts/system/ipcfs@.service" /etc/systemd/system/',
     'it changes /etc, and needs systemd',
   ],
+  ['apt-get install libfuse2                        # libfuse2t64 in newer releases', 'it installs packages'],
   ['npm run bench', 'it takes minutes, and its figures are those of the machine'],
 ];
 

@@ -157,5 +157,5 @@ test('the scripts are printed for each shell, and another shell is wrong usage',
   }
   const refused = await ipcfs(['completion', 'csh']);
   expect(refused.status).toBe(2);
-  expect(refused.stderr).toMatch(/^ipcfs: .*bash, zsh, fish.*\n$/);
+  expect(refused.stderr).toMatch(/^ipcfs: .*bash, zsh or fish.*\n$/);
 });

@@ -74,7 +74,7 @@ describeMount('mount(8), fstab and systemd', () => {
     ['spin', "the mount option 'spin' needs a value"],
     ['noexec=1', "the mount option 'noexec' takes no value"],
     ['sysctl.kern.none=1', "there is no tunable 'kern.none'"],
-    ['shm_backing=paper', 'Allowed choices are'],
+    ['shm_backing=paper', '--shm-backing takes auto, passthrough or cached'],
   ])('-o %s is refused in one line, and nothing is mounted', async (options, words) => {
     const refused = await ipcfs(['ipcfs', directory, '-o', `rw,dev,suid,${options}`]);
     expect(refused).toMatchObject({ status: EXIT_USAGE, stdout: '' });

@@ -211,7 +211,11 @@ describeMount('ipcfs status', () => {
   describe('refuses in one line', () => {
     test.each([
       ['a directory that is no mount', '/tmp', /^ipcfs: \/tmp is no ipcfs mount: .*\n$/],
-      ['what is not there', '/nowhere', /^ipcfs: \/nowhere does not exist\n$/],
+      [
+        'what is not there',
+        '/nowhere',
+        /^ipcfs: \/nowhere does not exist: 'grep ipcfs \/proc\/mounts' lists what is mounted\n$/,
+      ],
     ])('%s', async (_, directory, message) => {
       const { status, stdout, stderr } = await ipcfs(['status', directory]);
       expect([status, stdout]).toEqual([1, '']);

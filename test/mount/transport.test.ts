@@ -65,7 +65,7 @@ describeMount('choosing a transport', () => {
   test('bad input is one line', async () => {
     const directory = scratch.directory();
     for (const [args, status, words] of [
-      [['--transport', 'carrier-pigeon'], 2, 'Allowed choices are'],
+      [['--transport', 'carrier-pigeon'], 2, '--transport takes auto, raw or fuse-native'],
       [['--transport', 'fuse-native', '--fuse-module', 'no-such-package'], 1, 'npm install'],
       [['--transport', 'fuse-native', '--fuse-module', './nowhere'], 1, 'there is no module'],
       [['--transport', 'fuse-native', '--fuse-module', ''], 2, '--fuse-module takes'],

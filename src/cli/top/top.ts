@@ -19,13 +19,14 @@ const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** `ipcfs top`: a live view of a mount, until `q`, a signal, or the end of the mount. */
 export async function topCommand(directory: string, options: TopCommandOptions): Promise<void> {
+  const mount = mountPoint(directory);
   const { stdin, stdout, env } = process;
   if (!stdin.isTTY || !stdout.isTTY || ['', 'dumb'].includes(env['TERM'] ?? '')) {
     throw new CommandFailure(
       `top needs a terminal that it can draw on: 'ipcfs status ${directory}' prints the same once`,
     );
   }
-  const source = new Source(mountPoint(directory));
+  const source = new Source(mount);
   new Top(source, await source.begin(), initialView(options.interval)).run();
 }
 
