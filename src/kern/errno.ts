@@ -36,6 +36,7 @@ export const ENOTEMPTY = 39;
 export const EPROTO = 71;
 export const EILSEQ = 84;
 export const EOPNOTSUPP = 95;
+export const ECONNABORTED = 103;
 export const ENOBUFS = 105;
 export const ENOTCONN = 107;
 export const ETIMEDOUT = 110;
@@ -76,6 +77,7 @@ const names = new Map<number, string>(
     EPROTO,
     EILSEQ,
     EOPNOTSUPP,
+    ECONNABORTED,
     ENOBUFS,
     ENOTCONN,
     ETIMEDOUT,

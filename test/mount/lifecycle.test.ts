@@ -176,6 +176,22 @@ describeMount('from mount to umount', () => {
     expect(isMounted(directory)).toBe(true);
   });
 
+  test('a connection that was aborted ends calls and server, and leaves no dead mount', async () => {
+    const directory = scratch.directory();
+    const server = scratch.start(process.execPath, [mainProgram, 'mount', '-f', directory]);
+    await until(() => isMounted(directory));
+    const reader = scratch.start('bash', [
+      '-c',
+      `exec 3<>'${directory}/pipes/a'; read -r <&3; echo "ended $?"`,
+    ]);
+    await until(async () => (await run('cat', [join(directory, 'info/waits')])).stdout.includes('piperd'));
+    // Busy, so that it is aborted and stays: only then a dead mount could be left.
+    expect((await run('umount', ['-f', directory])).status).not.toBe(0);
+    expect(await server.finished()).toMatchObject({ status: 0, stderr: '' });
+    expect((await reader.finished()).stdout).toBe('ended 1\n');
+    expect(isMounted(directory)).toBe(false);
+  });
+
   test('when the server is killed, calls that wait fail at once; mount takes over what it left', async () => {
     const directory = scratch.directory();
     const pid = await scratch.mount(directory);

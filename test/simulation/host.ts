@@ -61,8 +61,9 @@ export class SimulatedHost implements Host {
     this.sigpipes++;
   }
 
+  /** Never slow: who calls is there, and must not be somebody else in its next call. */
   processOf(threadId: number): number {
-    return this.isSlow ? threadId : (this.directory.processOf(threadId) ?? threadId);
+    return this.directory.processOf(threadId) ?? threadId;
   }
 
   describeThread(threadId: number): CallerDescription | null {

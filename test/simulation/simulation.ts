@@ -1,5 +1,5 @@
 import { assert } from '../../src/kern/assert.ts';
-import { EAGAIN, EIO, ENODEV } from '../../src/kern/errno.ts';
+import { EAGAIN, ECONNABORTED, EIO, ENODEV } from '../../src/kern/errno.ts';
 import { runLoop } from '../../src/transports/raw/loop.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import type { Directory, DirectoryEntry } from '../../src/vfs/directory.ts';
@@ -15,7 +15,7 @@ const administrator: Caller = { uid: 0, gid: 0, pid: 1 };
 const MAX_ROUNDS = 10_000;
 
 /** How a simulated mount ends, by its seed. */
-const endings = ['tidy', 'tidy', 'tidy', 'unmounted', 'failed', 'stopped'] as const;
+const endings = ['tidy', 'tidy', 'tidy', 'unmounted', 'aborted', 'failed', 'stopped'] as const;
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -53,6 +53,9 @@ export function simulate({ seed, steps, tally = new Map(), trace = null }: Simul
       case 'failed':
         kernel.isGone = true;
         return -EIO;
+      case 'aborted':
+        kernel.isGone = true;
+        return -ECONNABORTED;
       default:
         kernel.isGone = true;
         return -ENODEV;
@@ -77,7 +80,7 @@ export function simulate({ seed, steps, tally = new Map(), trace = null }: Simul
   }
   kernel.count(`ended ${ending}`);
   assert(
-    end === (ending === 'tidy' ? 'unmounted' : ending),
+    end === (ending === 'tidy' || ending === 'aborted' ? 'unmounted' : ending),
     `the loop ends as the connection does, not ${end}`,
   );
   if (world.failure !== null) throw world.failure;

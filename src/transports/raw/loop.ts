@@ -1,4 +1,4 @@
-import { EAGAIN, EINTR, ENODEV, ENOENT, errnoName } from '../../kern/errno.ts';
+import { EAGAIN, ECONNABORTED, EINTR, ENODEV, ENOENT, errnoName } from '../../kern/errno.ts';
 import type { Session } from './session.ts';
 import type { ServedDevice } from './device.ts';
 
@@ -74,7 +74,9 @@ export function runLoop(session: Session, device: ServedDevice, options: LoopOpt
       case ENOENT:
       case EINTR:
         break;
+      // Unmounted, or aborted by somebody.
       case ENODEV:
+      case ECONNABORTED:
         session.interruptAll();
         return 'unmounted';
       default:

@@ -76,7 +76,9 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
   };
   let isMounted = true;
   const release = (): void => {
-    if (isMounted) unmount(options.directory);
+    // An aborted connection leaves its mount behind, dead. One that somebody has made at the same place since is not ours.
+    if (isMounted && place !== null && mountAt(options.directory)?.id === place.id)
+      unmount(options.directory);
     isMounted = false;
   };
 
@@ -91,8 +93,7 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
       else if (message.kind === 'findHandle') {
         const { id, pid, descriptor } = message.question;
         send({ kind: 'handle', id, handle: handleBehind(pid, descriptor, workerData.mount) });
-      } else if (message.why === 'unmounted') isMounted = false;
-      else if (message.why === 'refused') refusal = PASSTHROUGH_REFUSED;
+      } else if (message.why === 'refused') refusal = PASSTHROUGH_REFUSED;
     });
     worker.on('error', (error) => {
       reject(error instanceof Error ? error : new Error(String(error)));
