@@ -1,0 +1,50 @@
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { run } from '../support/process.ts';
+import type { WorkReport } from '../support/work-counter.ts';
+
+const counter = fileURLToPath(new URL('../../dist/test/support/work-counter.js', import.meta.url));
+/** So much that nothing is collected while allocations are counted. */
+const flags = ['--expose-gc', '--max-semi-space-size=256'];
+
+/**
+ * What a turn may cost at most: counted work, which does not depend on how fast the machine is. A turn is one request, or two that
+ * belong together. Allocations stand half as high again as they were when this was written: counting them is not exact.
+ */
+const limits = {
+  getattr: { answers: 1, copiedBytes: 0, allocatedBytes: 64 },
+  // Into the ring and out of it. Each byte once more by the kernel, at either side.
+  'one byte through the ring': { answers: 2, copiedBytes: 2, allocatedBytes: 450 },
+  '4 KiB through the ring': { answers: 2, copiedBytes: 2 * 4096, allocatedBytes: 450 },
+  // From the receive buffer to the reader's answer: not once within the server.
+  '64 KiB handed over': { answers: 2, copiedBytes: 0, allocatedBytes: 1200 },
+  '1 MiB handed over': { answers: 2, copiedBytes: 0, allocatedBytes: 1200 },
+  'an event triggered and collected': { answers: 2, copiedBytes: 64, allocatedBytes: 850 },
+};
+
+describe('the work that a request costs does not grow', () => {
+  let report: WorkReport;
+  beforeAll(async () => {
+    const { status, stdout, stderr } = await run(process.execPath, [...flags, counter], {
+      timeoutMs: 60_000,
+    });
+    expect([status, stderr]).toEqual([0, '']);
+    report = JSON.parse(stdout) as WorkReport;
+  });
+
+  test.each(Object.entries(limits))('%s', (name, limit) => {
+    const work = report.work[name]!;
+    expect(work.answers).toBe(limit.answers);
+    expect(work.copiedBytes).toBeLessThanOrEqual(limit.copiedBytes);
+    expect(work.allocatedBytes).toBeLessThanOrEqual(limit.allocatedBytes);
+  });
+
+  test('allocations are counted', () => {
+    expect(report.work['one byte through the ring']!.allocatedBytes).toBeGreaterThan(50);
+  });
+
+  test('two calls of the kernel: receive and answer', () => {
+    expect(report.callsOfLoop).toBeGreaterThanOrEqual(2);
+    expect(report.callsOfLoop).toBeLessThan(2.01);
+  });
+});
