@@ -40,6 +40,7 @@ export const ECONNABORTED = 103;
 export const ENOBUFS = 105;
 export const ENOTCONN = 107;
 export const ETIMEDOUT = 110;
+export const EDQUOT = 122;
 
 const names = new Map<number, string>(
   Object.entries({
@@ -81,6 +82,7 @@ const names = new Map<number, string>(
     ENOBUFS,
     ENOTCONN,
     ETIMEDOUT,
+    EDQUOT,
   }).map(([name, value]) => [value, name]),
 );
 

@@ -1,3 +1,4 @@
+import { type Account, Resource } from './accounting.ts';
 import type { Credentials } from './credentials.ts';
 import type { Knote } from './klist.ts';
 import type { Operation } from './operation.ts';
@@ -74,6 +75,10 @@ export class File {
   /** Reads and writes that moved data (P49, P67). */
   messagesReceived = 0;
   messagesSent = 0;
+  /** The opener's account; null where nobody keeps accounts of open files. */
+  account: Account | null = null;
+  /** Bytes that are kept for the file, as `hold` has said. */
+  #heldBytes = 0;
   /** The newest of the knotes registered under this file (f_klist). */
   #knotes: FileKnote | null = null;
 
@@ -93,6 +98,18 @@ export class File {
 
   get nonBlocking(): boolean {
     return (this.flags & FNONBLOCK) !== 0;
+  }
+
+  /** Says how many bytes are kept for the file now; false, with as many as before, when the opener's quota does not hold them. */
+  hold(sizeBytes: number): boolean {
+    if (this.account?.recharge(Resource.HeldBytes, this.#heldBytes, sizeBytes) === false) return false;
+    this.#heldBytes = sizeBytes;
+    return true;
+  }
+
+  /** As `hold`, for `sizeBytes` more, or less. */
+  holdMore(sizeBytes: number): boolean {
+    return this.hold(this.#heldBytes + sizeBytes);
   }
 
   addKnote(knote: FileKnote): void {

@@ -1,3 +1,4 @@
+import { Accounts } from './accounting.ts';
 import { CalloutQueue } from './callout.ts';
 import type { Host } from './host.ts';
 import { WaitChannel } from './operation.ts';
@@ -10,11 +11,12 @@ export class Kernel {
   readonly callouts: CalloutQueue;
   readonly scheduler: Scheduler;
   readonly sysctls = new SysctlRegistry();
+  readonly accounts = new Accounts();
 
   constructor(host: Host, choose: Chooser | null = null) {
     this.host = host;
     this.callouts = new CalloutQueue(host.clock);
-    this.scheduler = new Scheduler(this.callouts, choose);
+    this.scheduler = new Scheduler(this.callouts, choose, this.accounts);
   }
 
   channel(owner: unknown): WaitChannel {

@@ -1,4 +1,6 @@
+import { type Account, type Accounts, Resource } from './accounting.ts';
 import { assert } from './assert.ts';
+import { EAGAIN, EINTR } from './errno.ts';
 import type { Callout, CalloutQueue } from './callout.ts';
 import { isPause, type Operation, type SleepOptions, type WaitChannel, WakeReason } from './operation.ts';
 
@@ -20,6 +22,12 @@ export class Thread {
   sleptMs = -1;
   /** A signal is pending: it stays so until the operation has ended. */
   interrupted = false;
+  /** Whose quota of blocked calls holds for it. */
+  uid = 0;
+  /** The account that it is charged to as a blocked call: from its first sleep to its end. */
+  account: Account | null = null;
+  /** Its user has as many blocked calls as allowed: it may not sleep, and what would be EINTR is EAGAIN. */
+  isRefused = false;
   reason: WakeReason = WakeReason.Awakened;
   timeout: Callout | null = null;
   nextSleeper: Thread | null = null;
@@ -36,6 +44,7 @@ export type Chooser = (count: number) => number;
 export class Scheduler {
   readonly #callouts: CalloutQueue;
   readonly #choose: Chooser | null;
+  readonly #accounts: Accounts | null;
   #runnable: Thread[] = [];
   /** Position of the next thread in #runnable, when there is no chooser. */
   #head = 0;
@@ -48,9 +57,10 @@ export class Scheduler {
    */
   onFailure: ((thread: Thread, error: unknown) => void) | null = null;
 
-  constructor(callouts: CalloutQueue, choose: Chooser | null = null) {
+  constructor(callouts: CalloutQueue, choose: Chooser | null = null, accounts: Accounts | null = null) {
     this.#callouts = callouts;
     this.#choose = choose;
+    this.#accounts = accounts;
   }
 
   get sleepingCount(): number {
@@ -139,11 +149,14 @@ export class Scheduler {
     this.#runnable.push(thread);
   }
 
-  /** For `sleep()`: registers the current thread on `channel`, or returns null when a signal is already pending. */
+  /**
+   * For `sleep()`: registers the current thread on `channel`, or returns null when it must not sleep: a signal is already pending,
+   * or its user's quota of blocked calls is used up. Sleeps that no signal ends are short and count for nothing.
+   */
   prepareSleep(channel: WaitChannel, options: SleepOptions, timeoutMs: number | undefined): Thread | null {
     const thread = this.#current;
     assert(thread !== null, 'only a running operation sleeps');
-    if (options.interruptible && thread.interrupted) return null;
+    if (options.interruptible && (thread.interrupted || !this.#admit(thread))) return null;
     thread.channel = channel;
     thread.options = options;
     thread.sleepingSinceMs = this.#callouts.nowMs();
@@ -162,6 +175,25 @@ export class Scheduler {
     return thread;
   }
 
+  /** Whether the current operation has been refused a sleep by its user's quota: its result is EAGAIN where it says EINTR. */
+  get isCurrentRefused(): boolean {
+    return this.#current?.isRefused === true;
+  }
+
+  #admit(thread: Thread): boolean {
+    if (thread.account !== null || this.#accounts === null) return true;
+    const account = this.#accounts.of(thread.uid);
+    if (account.charge(Resource.BlockedCalls)) thread.account = account;
+    else thread.isRefused = true;
+    return !thread.isRefused;
+  }
+
+  #end(thread: Thread): void {
+    thread.state = ThreadState.Done;
+    thread.account?.release(Resource.BlockedCalls);
+    thread.account = null;
+  }
+
   #step(thread: Thread, reason: WakeReason): boolean {
     this.#current = thread;
     thread.state = ThreadState.Running;
@@ -170,7 +202,7 @@ export class Scheduler {
       step = thread.operation!.next(reason);
     } catch (error) {
       this.#current = null;
-      thread.state = ThreadState.Done;
+      this.#end(thread);
       if (this.onFailure === null) throw error;
       this.onFailure(thread, error);
       return true;
@@ -180,8 +212,8 @@ export class Scheduler {
       assert((thread.state as ThreadState) === ThreadState.Sleeping, 'an operation yields only to sleep');
       return false;
     }
-    thread.state = ThreadState.Done;
-    thread.onExit?.(step.value, thread);
+    this.#end(thread);
+    thread.onExit?.(thread.isRefused && step.value === -EINTR ? -EAGAIN : step.value, thread);
     return true;
   }
 }

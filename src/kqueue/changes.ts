@@ -1,10 +1,13 @@
 import { EFAULT } from '../kern/errno.ts';
-import type { Operation } from '../kern/operation.ts';
+import { type Operation, pause } from '../kern/operation.ts';
 import { type Change, EV_ERROR, EV_RECEIPT, EV_SYSFLAGS, type Kevent } from './kevent.ts';
 import type { Kqueue } from './kqueue.ts';
 import { type Registrar, register } from './register.ts';
 import { UNDECIDED } from './resolver.ts';
 import { BATCH_SIZE } from './scan.ts';
+
+/** How long one call goes on with its changes before others have their turn. */
+const SLICE_MS = 0.5;
 
 /** A change list in the caller's memory. */
 export interface ChangeSource {
@@ -30,9 +33,15 @@ export function* applyChanges(
   sink: RecordSink,
   registrar: Registrar,
 ): Operation<number> {
+  const { callouts } = kqueue.subsystem.kernel;
+  let sliceEndMs = callouts.nowMs() + SLICE_MS;
   for (let left = count; left > 0; left -= BATCH_SIZE) {
     const batch = source.read(Math.min(left, BATCH_SIZE));
     if (batch === null) return -EFAULT;
+    if (callouts.nowMs() > sliceEndMs) {
+      yield* pause(kqueue.subsystem.writers);
+      sliceEndMs = callouts.nowMs() + SLICE_MS;
+    }
     for (const change of batch) {
       let error = applyChange(kqueue, change, sink, registrar);
       if (error === UNDECIDED) {

@@ -1,5 +1,5 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { ENOTTY } from '../kern/errno.ts';
+import { ENOMEM, ENOTTY } from '../kern/errno.ts';
 import { File, type FileOps, FREAD, FWRITE, Ioctl, type IoctlArgument } from '../kern/file.ts';
 import type { Knote as ListedKnote } from '../kern/klist.ts';
 import { POLLIN, POLLOUT, type Poller, POLLRDNORM, POLLWRNORM } from '../kern/poll.ts';
@@ -76,18 +76,22 @@ export interface DescriptorAllocator {
   allocate(file: File): number;
 }
 
-/** kqueue(2) (sys_kqueue; K1): a file for reading and writing over a new queue, or what the table says. */
+/** kqueue(2) (sys_kqueue; K1): a file for reading and writing over a new queue, or what the table says; -ENOMEM by quota. */
 export function createKqueue(
   subsystem: KqueueSubsystem,
   table: DescriptorAllocator,
   credentials: Credentials,
 ): File | number {
-  const file = new File(FREAD | FWRITE, binaryKqueueOps, credentials);
-  const number = table.allocate(file);
-  if (number < 0) return number;
   const kqueue = subsystem.create(credentials);
+  if (kqueue === null) return -ENOMEM;
   kqueue.hold();
+  const file = new File(FREAD | FWRITE, binaryKqueueOps, credentials);
   file.data = new KqueueHandle(kqueue, file, true);
+  const number = table.allocate(file);
+  if (number < 0) {
+    kqueue.release();
+    return number;
+  }
   return file;
 }
 

@@ -1,4 +1,5 @@
-import type { Credentials } from '../kern/credentials.ts';
+import { Resource } from '../kern/accounting.ts';
+import { type Credentials, writerCredentials } from '../kern/credentials.ts';
 import type { File } from '../kern/file.ts';
 import type { RecordSink } from './changes.ts';
 import type { Kevent } from './kevent.ts';
@@ -7,6 +8,8 @@ import type { Registrar } from './register.ts';
 
 /** Records about changes that wait to be read: as many as one write of records of 1 MiB can cause. */
 const RECORD_LIMIT = 32_768;
+/** What one of them takes of the opener's quota of held bytes: about what it takes in memory. */
+const RECORD_BYTES = 1024;
 
 /** Readers in the middle of a line. Those beyond this many have died there: their rests are forgotten. */
 const REST_LIMIT = 256;
@@ -24,7 +27,7 @@ export class KqueueHandle implements RecordSink {
   readonly kqueue: Kqueue;
   /** The process that opened it. */
   readonly openerPid: number;
-  readonly #isReadable: boolean;
+  readonly #file: File;
   /** Made by kqueue(2), as against opening a name: not inherited by fork (K10). */
   readonly isDescriptor: boolean;
   /** Errors, receipts and complaints, oldest first. */
@@ -38,12 +41,12 @@ export class KqueueHandle implements RecordSink {
   constructor(kqueue: Kqueue, file: File, isDescriptor: boolean) {
     this.kqueue = kqueue;
     this.openerPid = kqueue.subsystem.environment.processOf(file.credentials.pid);
-    this.#isReadable = file.readable;
+    this.#file = file;
     this.isDescriptor = isDescriptor;
   }
 
-  registrar(credentials: Credentials): Registrar {
-    return { credentials, openerPid: this.openerPid };
+  registrar(writer: Credentials): Registrar {
+    return { credentials: writerCredentials(this.#file.credentials, writer), openerPid: this.openerPid };
   }
 
   get recordCount(): number {
@@ -52,10 +55,12 @@ export class KqueueHandle implements RecordSink {
 
   /** A file that cannot be read has no room for records: its writes fail with the error itself (K19). */
   get hasRoom(): boolean {
-    return this.#isReadable && this.recordCount < RECORD_LIMIT;
+    if (!this.#file.readable || this.recordCount >= RECORD_LIMIT) return false;
+    return this.#file.account?.holds(Resource.HeldBytes, RECORD_BYTES) !== false;
   }
 
   store(record: Kevent | Complaint): boolean {
+    if (!this.#file.holdMore(RECORD_BYTES)) return false;
     this.#records.push(record);
     // Whoever waits for events of this file is to read the record instead.
     this.kqueue.channel.wakeup();
@@ -69,6 +74,7 @@ export class KqueueHandle implements RecordSink {
 
   dropRecord(): void {
     this.#recordsRead++;
+    this.#file.holdMore(-RECORD_BYTES);
     if (this.#recordsRead < this.#records.length) return;
     this.#records = [];
     this.#recordsRead = 0;

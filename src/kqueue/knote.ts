@@ -1,3 +1,4 @@
+import type { Account } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { File, FileKnote } from '../kern/file.ts';
 import type { FilterOps, Klist, Knote as ListedKnote } from '../kern/klist.ts';
@@ -30,6 +31,8 @@ export const KnoteStatus = {
  */
 export class Knote implements ListedKnote, FileKnote {
   readonly kqueue: Kqueue;
+  /** Who registered it, and is charged for it. */
+  readonly account: Account;
   readonly filter: number;
   readonly ident: Ident;
   readonly label: string | null;
@@ -58,8 +61,9 @@ export class Knote implements ListedKnote, FileKnote {
   nextOfFile: FileKnote | null = null;
   previousOfFile: FileKnote | null = null;
 
-  constructor(kqueue: Kqueue, change: Change, file: File | null) {
+  constructor(kqueue: Kqueue, change: Change, file: File | null, account: Account) {
     this.kqueue = kqueue;
+    this.account = account;
     this.filter = change.filter;
     this.ident = change.ident;
     this.label = change.label;

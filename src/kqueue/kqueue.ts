@@ -1,3 +1,4 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { File } from '../kern/file.ts';
 import type { SignalOwner } from '../kern/host.ts';
@@ -28,6 +29,8 @@ export interface KqueueStat {
 export class Kqueue {
   readonly subsystem: KqueueSubsystem;
   readonly id: number;
+  /** The account of who made it. */
+  readonly account: Account;
   /** The process that made it. */
   readonly ownerPid: number;
   /** Collectors sleep here. */
@@ -54,9 +57,10 @@ export class Kqueue {
   /** In the subsystem's list of queues whose watchers are to be looked at. */
   isNotifying = false;
 
-  constructor(subsystem: KqueueSubsystem, id: number, ownerPid: number) {
+  constructor(subsystem: KqueueSubsystem, id: number, account: Account, ownerPid: number) {
     this.subsystem = subsystem;
     this.id = id;
+    this.account = account;
     this.ownerPid = ownerPid;
     this.channel = subsystem.kernel.channel(this);
   }
@@ -127,6 +131,7 @@ export class Kqueue {
     knote.openFile?.removeKnote(knote);
     if (knote.isQueued) this.dequeue(knote);
     this.knoteCount--;
+    knote.account.release(Resource.Knotes);
   }
 
   /**

@@ -1,5 +1,6 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import { type Credentials, rootCredentials } from '../kern/credentials.ts';
-import { EBADF, EINVAL, ENOENT, ENXIO } from '../kern/errno.ts';
+import { EBADF, EINVAL, ENOENT, ENOMEM, ENXIO } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import {
   EVFILT_AIO,
@@ -33,6 +34,8 @@ export interface Registrar {
   readonly credentials: Credentials;
   /** The process that opened the kqueue through which the change came: its signals are counted (decision D13). */
   readonly openerPid: number;
+  /** What new knotes are charged to, where it is not the caller's. */
+  readonly account?: Account;
 }
 
 /** The knote that a change is about, and the file behind its ident. */
@@ -57,7 +60,10 @@ export function register(kqueue: Kqueue, change: Change, registrar: Registrar): 
   let { knote } = target;
   if (knote === null) {
     if ((flags & EV_ADD) === 0) return -ENOENT;
-    knote = new Knote(kqueue, change, target.file);
+    const { accounts } = kqueue.subsystem.kernel;
+    const account = registrar.account ?? accounts.of(registrar.credentials.uid);
+    if (!account.charge(Resource.Knotes)) return -ENOMEM;
+    knote = new Knote(kqueue, change, target.file, account);
     knote.holderPid = target.holderPid;
     change.fflags = 0;
     kqueue.insert(knote);
@@ -96,7 +102,12 @@ export function trackChild(parent: Knote, child: number): number {
     label: null,
     given: Given.Everything,
   };
-  return register(parent.kqueue, change, { credentials: rootCredentials, openerPid: 0 });
+  // Whoever asked for the parent pays for the child too: forking is no way around a quota.
+  return register(parent.kqueue, change, {
+    credentials: rootCredentials,
+    openerPid: 0,
+    account: parent.account,
+  });
 }
 
 function findOther(kqueue: Kqueue, change: Change): Target | number {

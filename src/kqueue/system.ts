@@ -1,5 +1,7 @@
+import { Resource } from '../kern/accounting.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import type { Kernel } from '../kern/kernel.ts';
+import type { WaitChannel } from '../kern/operation.ts';
 import type { ProcessEvents } from '../kern/process-events.ts';
 import { HIGHEST_INT, LOWEST_INT } from '../kern/sysctl.ts';
 import { ProcessTable } from './filters/process-table.ts';
@@ -24,6 +26,8 @@ export class KqueueSubsystem {
   readonly kernel: Kernel;
   readonly environment: KqueueEnvironment;
   readonly processes: ProcessTable;
+  /** Calls with many changes pause here. */
+  readonly writers: WaitChannel;
   /** Queues that have not ended. */
   readonly kqueues = new Set<Kqueue>();
   /** Armed timers (kq_ncallouts), and how many there may be (K87). */
@@ -42,19 +46,24 @@ export class KqueueSubsystem {
   constructor(kernel: Kernel, environment: KqueueEnvironment) {
     this.kernel = kernel;
     this.environment = environment;
+    this.writers = kernel.channel(this);
     this.processes = new ProcessTable(environment.processEvents, trackChild);
     this.#registerTunables();
   }
 
-  /** A new kqueue without references: `hold` it. */
-  create(credentials: Credentials): Kqueue {
-    const kqueue = new Kqueue(this, ++this.#lastId, this.environment.processOf(credentials.pid));
+  /** A new kqueue without references: `hold` it. Null when its user may have no more. */
+  create(credentials: Credentials): Kqueue | null {
+    const account = this.kernel.accounts.of(credentials.uid);
+    if (!account.charge(Resource.Kqueues)) return null;
+    const ownerPid = this.environment.processOf(credentials.pid);
+    const kqueue = new Kqueue(this, ++this.#lastId, account, ownerPid);
     this.kqueues.add(kqueue);
     return kqueue;
   }
 
   /** For Kqueue, when it ends. */
   forget(kqueue: Kqueue): void {
+    kqueue.account.release(Resource.Kqueues);
     this.kqueues.delete(kqueue);
   }
 

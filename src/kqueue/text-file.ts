@@ -58,15 +58,16 @@ export function* textWrite(file: File, uio: WriteUio, credentials: Credentials):
     if (handle.hasRoom) handle.store({ text: parsed.complaint });
     return -EINVAL;
   }
-  handle.partialLine = '';
+  // Now, as others may write to this file while many changes are applied.
+  handle.partialLine = parsed.partialLine;
   const registrar = handle.registrar(credentials);
   const { changes } = parsed;
   let applied = 0;
   const source: ChangeSource = { read: (count) => changes.slice(applied, (applied += count)) };
   const error = yield* applyChanges(handle.kqueue, source, changes.length, handle, registrar);
-  if (error !== 0) return error;
-  handle.partialLine = parsed.partialLine;
-  return length;
+  if (error === 0) return length;
+  if (handle.partialLine === parsed.partialLine) handle.partialLine = '';
+  return error;
 }
 
 /** The lines that a read takes: whole ones, or the beginning of one for a caller that asks for less. */

@@ -1,3 +1,4 @@
+import { assert } from '../kern/assert.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import { EBADF, EINVAL } from '../kern/errno.ts';
 import { File, FREAD, FWRITE } from '../kern/file.ts';
@@ -80,7 +81,9 @@ export class Kqueue {
 
   constructor({ system = IpcSystem.shared }: KqueueOptions = {}) {
     this.#system = system;
-    this.#kqueue = system.kqueues.create(this.#caller);
+    const kqueue = system.kqueues.create(this.#caller);
+    assert(kqueue !== null, 'a system without a mount has no quotas');
+    this.#kqueue = kqueue;
     const file = new File(FREAD | FWRITE, binaryKqueueOps, this.#caller);
     openKqueue(file, this.#kqueue, binaryKqueueOps);
     this.descriptor = system.open(file, this);

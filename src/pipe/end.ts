@@ -60,7 +60,7 @@ export class PipeEnd {
     this.times = times;
     this.klist = pair.fifo?.klist ?? new Klist();
     this.traffic = pair.fifo?.traffic ?? { bytesIn: 0, bytesOut: 0 };
-    this.ring = new Ring(pair.subsystem.budget);
+    this.ring = new Ring(pair.subsystem.budget, pair.account);
     this.channel = pair.subsystem.kernel.channel(this);
   }
 

@@ -1,3 +1,4 @@
+import type { Account } from '../kern/accounting.ts';
 import { timestampsAt } from '../kern/clock.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import { PIPE_SIZE_BYTES, SMALL_PIPE_SIZE_BYTES } from './budget.ts';
@@ -14,12 +15,15 @@ export class PipePair {
   /** The named pipe that this pair serves; null for an anonymous one. */
   readonly fifo: Fifo | null;
   readonly credentials: Credentials;
+  /** The maker's: its quota holds the rings. */
+  readonly account: Account;
   /** The forward end, and the reverse one. */
   readonly ends: readonly [PipeEnd, PipeEnd];
 
   private constructor(subsystem: PipeSubsystem, credentials: Credentials, fifo: Fifo | null) {
     this.subsystem = subsystem;
     this.credentials = credentials;
+    this.account = subsystem.kernel.accounts.of(credentials.uid);
     this.fifo = fifo;
     const now = subsystem.kernel.host.clock.realtime();
     this.ends = [

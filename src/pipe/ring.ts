@@ -1,3 +1,4 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import { ENOMEM } from '../kern/errno.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
@@ -11,6 +12,8 @@ const noStorage = new Uint8Array(0);
  */
 export class Ring {
   readonly #budget: PipeBudget;
+  /** Whose quota holds the ring: who made the pipe. */
+  readonly #account: Account;
   #storage: Uint8Array = noStorage;
   /** Capacity in bytes, booked in the budget; 0 when the ring has been freed. */
   size = 0;
@@ -21,8 +24,9 @@ export class Ring {
   /** Where the next byte is taken. */
   out = 0;
 
-  constructor(budget: PipeBudget) {
+  constructor(budget: PipeBudget, account: Account) {
     this.#budget = budget;
+    this.#account = account;
   }
 
   get space(): number {
@@ -37,22 +41,23 @@ export class Ring {
     const budget = this.#budget;
     let sizeBytes = roundToPage(Math.max(wantedBytes, this.count));
     if (this.size === 0) {
-      if (!budget.reserve(sizeBytes)) {
+      if (!this.#reserve(sizeBytes)) {
         if (sizeBytes > SMALL_PIPE_SIZE_BYTES) {
           budget.fragmentationRetries++;
           sizeBytes = SMALL_PIPE_SIZE_BYTES;
-          if (budget.reserve(sizeBytes)) {
+          if (this.#reserve(sizeBytes)) {
             this.size = sizeBytes;
             return 0;
           }
         }
-        budget.creationFailed();
+        // A user at its quota is its own business, and must not fill the administrator's log.
+        if (this.#account.holds(Resource.PipeBytes, sizeBytes)) budget.creationFailed();
         return ENOMEM;
       }
       this.size = sizeBytes;
       return 0;
     }
-    if (!budget.reserve(sizeBytes)) {
+    if (!this.#reserve(sizeBytes)) {
       budget.resizeFailures++;
       return ENOMEM;
     }
@@ -67,7 +72,7 @@ export class Ring {
       this.#storage = noStorage;
     }
     if (old !== noStorage) budget.giveStorage(old);
-    budget.release(this.size);
+    this.#release(this.size);
     this.size = sizeBytes;
     this.out = 0;
     this.in = this.count;
@@ -78,7 +83,7 @@ export class Ring {
   free(): void {
     if (this.#storage !== noStorage) this.#budget.giveStorage(this.#storage);
     this.#storage = noStorage;
-    this.#budget.release(this.size);
+    this.#release(this.size);
     this.size = 0;
     this.count = 0;
     this.in = 0;
@@ -123,6 +128,18 @@ export class Ring {
     copy.set(this.#storage.subarray(this.out, this.out + firstBytes), 0);
     copy.set(this.#storage.subarray(0, copy.length - firstBytes), firstBytes);
     return copy;
+  }
+
+  #reserve(sizeBytes: number): boolean {
+    if (!this.#account.charge(Resource.PipeBytes, sizeBytes)) return false;
+    if (this.#budget.reserve(sizeBytes)) return true;
+    this.#account.release(Resource.PipeBytes, sizeBytes);
+    return false;
+  }
+
+  #release(sizeBytes: number): void {
+    this.#account.release(Resource.PipeBytes, sizeBytes);
+    this.#budget.release(sizeBytes);
   }
 
   #writable(): Uint8Array {

@@ -31,13 +31,13 @@ export class Creation {
     this.segment = segment;
   }
 
-  /** Takes a slot and the key for a segment whose size may come later; -ENOSPC without a free slot (S11). */
+  /** Takes a slot and the key for a segment whose size may come later; -ENOSPC without a free slot (S11), or one by quota. */
   static begin(shm: ShmSubsystem, credentials: Credentials, options: CreationOptions): Creation | number {
     const { table } = shm;
     if (table.isFull) return -ENOSPC;
     const { key, mode, lingers = false } = options;
     const segment = new Segment(shm, credentials, { slot: table.nextSlot(), key, mode, lingers });
-    table.insert(segment);
+    if (!table.insert(segment)) return -ENOSPC;
     if (key !== IPC_PRIVATE) shm.keysChanged();
     return new Creation(shm, segment);
   }
@@ -48,7 +48,7 @@ export class Creation {
 
   /**
    * Gives the segment its size and its memory, and ends the creation. Returns the segment's id, or -EINVAL (size outside
-   * shmmin and shmmax; S10), -ENOMEM (too many pages in all; S12), or what getting or wiring the memory failed with (S18). After a
+   * shmmin and shmmax; S10), -ENOMEM (too many pages in all; S12, or for the creator's quota), or what getting or wiring the memory failed with (S18). After a
    * failure the creation is as before, and may try another size. One call at a time.
    */
   *setSize(sizeBytes: number): Operation<number> {
@@ -58,6 +58,8 @@ export class Creation {
     if (!limits.allowsSize(sizeBytes)) return -EINVAL;
     if (table.committedPages + pagesOf(sizeBytes) > limits.maximumPages) return -ENOMEM;
 
+    const bookedBefore = segment.bookedBytes;
+    if (!segment.book(Math.max(bookedBefore, sizeBytes))) return -ENOMEM;
     const mustWire = limits.usePhysical !== 0;
     table.setSize(segment, sizeBytes);
     this.#isSizing = true;
@@ -67,10 +69,12 @@ export class Creation {
     this.#isSizing = false;
     if (typeof backing === 'number') {
       table.setSize(segment, 0);
+      segment.book(bookedBefore);
       return backing;
     }
 
     segment.backing = backing;
+    segment.book(sizeBytes);
     segment.isWired = mustWire;
     segment.changeTime = kernel.host.clock.realtime();
     table.publish(segment);

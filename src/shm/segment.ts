@@ -1,3 +1,4 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { Timespec } from '../kern/clock.ts';
 import type { Credentials } from '../kern/credentials.ts';
@@ -45,6 +46,9 @@ export class Segment {
   readonly slot: number;
   readonly permissions: IpcPermissions;
   readonly creatorPid: number;
+  /** The creator's, which is charged for the segment. */
+  readonly account: Account;
+  #bookedBytes = 0;
   readonly lingers: boolean;
   /** Whoever needs the key waits here while the segment is in creation. */
   readonly channel: WaitChannel;
@@ -74,6 +78,7 @@ export class Segment {
     this.key = options.key;
     this.lingers = options.lingers;
     this.creatorPid = credentials.pid;
+    this.account = shm.kernel.accounts.of(credentials.uid);
     this.permissions = {
       ownerUid: credentials.uid,
       ownerGid: credentials.gid,
@@ -99,6 +104,19 @@ export class Segment {
     return this.state === SegmentState.Live || (this.state === SegmentState.Removed && this.lingers);
   }
 
+  /** Whole pages that the creator's account is charged for: the memory of a segment, or of one in creation. */
+  get bookedBytes(): number {
+    return this.#bookedBytes;
+  }
+
+  /** Charges for memory of `sizeBytes` in place of what is booked; false, with nothing changed, when the quota does not hold it. */
+  book(sizeBytes: number): boolean {
+    const bytes = roundToPages(sizeBytes);
+    if (!this.account.recharge(Resource.SegmentBytes, this.#bookedBytes, bytes)) return false;
+    this.#bookedBytes = bytes;
+    return true;
+  }
+
   /** A record that the caller may keep: a copy, and nothing of ours (S53). */
   status(): SegmentStatus {
     return {
@@ -122,6 +140,7 @@ export class Segment {
     assert((this.backing === null) === isCreating, 'a segment has memory once it is created');
     assert(this.id < 0 === isCreating, 'a segment has an id once it is created');
     assert(this.backing === null || this.backing.sizeBytes === this.mappedBytes, 'memory is whole pages');
+    assert(isCreating || this.#bookedBytes === this.mappedBytes, 'what is charged is what there is');
     assert(this.attachCount >= this.attachesUnderWay, 'every attach under way is counted');
     assert(!isRemoved || this.key === IPC_PRIVATE, 'a removed segment has no key');
     assert(!isRemoved || this.attachCount > 0, 'a removed segment lives by its attachments');

@@ -1,3 +1,4 @@
+import { Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import type { WaitChannel } from '../kern/operation.ts';
@@ -55,10 +56,19 @@ export class ShmSubsystem {
     this.table.checkInvariants();
     const counts = new Map<Segment, number>();
     let attachesUnderWay = 0;
+    let bookedBytes = 0;
     for (const segment of this.table.segments()) {
       counts.set(segment, segment.attachesUnderWay);
       attachesUnderWay += segment.attachesUnderWay;
+      bookedBytes += segment.bookedBytes;
     }
+    let chargedSegments = 0;
+    for (const account of this.kernel.accounts.all()) {
+      chargedSegments += account.used(Resource.Segments);
+      bookedBytes -= account.used(Resource.SegmentBytes);
+    }
+    assert(chargedSegments === this.table.usedCount, 'every segment is charged to a user');
+    assert(bookedBytes === 0, 'and so is its memory');
     assert(attachesUnderWay <= this.#callsUnderWay, 'an attach under way holds off resizes');
     for (const map of this.maps) {
       assert(map.references > 0, 'a map that nobody uses has gone');

@@ -1,3 +1,4 @@
+import { Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import { IPC_PRIVATE } from './flags.ts';
 import { FreeSlots } from './free-slots.ts';
@@ -76,17 +77,19 @@ export class SegmentTable {
     return this.#freedLast !== NO_SLOT ? this.#freedLast : this.#free.lowest();
   }
 
-  /** Takes the slot and the key of a segment whose creation begins. */
-  insert(segment: Segment): void {
-    const { slot, key } = segment;
+  /** Takes the slot and the key of a segment whose creation begins; false, with nothing taken, when its user may have no more. */
+  insert(segment: Segment): boolean {
+    const { slot, key, account } = segment;
+    if (!account.charge(Resource.Segments)) return false;
     assert(this.#free.has(slot), 'a new segment takes a free slot');
     this.#segments[slot] = segment;
     this.#free.delete(slot);
     this.#freedLast = NO_SLOT;
     this.#usedCount++;
-    if (key === IPC_PRIVATE) return;
+    if (key === IPC_PRIVATE) return true;
     assert(!this.#byKey.has(key), 'a key has one segment');
     this.#byKey.set(key, segment);
+    return true;
   }
 
   /** Ends the creation of a segment: it has an id from now on (S1, S2). */
@@ -111,6 +114,8 @@ export class SegmentTable {
     assert(this.#segments[slot] === segment, 'a segment leaves its slot once');
     this.forgetKey(segment);
     this.setSize(segment, 0);
+    segment.book(0);
+    segment.account.release(Resource.Segments);
     this.#segments[slot] = null;
     this.#free.add(slot);
     this.#freedLast = slot;

@@ -1,4 +1,4 @@
-import { EACCES, ENOENT, EOPNOTSUPP, EPERM } from '../kern/errno.ts';
+import { EACCES, ENOENT, ENOMEM, EOPNOTSUPP, EPERM } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Knote } from '../kern/klist.ts';
 import type { Operation } from '../kern/operation.ts';
@@ -83,6 +83,7 @@ class PipeContent extends ContentFile<PipeNode | PairEndNode> {
     if (uio.offset === 0 || file.data === null) {
       const { source } = this;
       const end = source instanceof PipeNode ? source.fifo.end : source.end;
+      if (!file.hold(end?.queuedBytes ?? 0)) return -ENOMEM;
       file.data = end?.peek() ?? noBytes;
     }
     const bytes = file.data as Uint8Array;

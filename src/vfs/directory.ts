@@ -1,5 +1,16 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../kern/errno.ts';
+import {
+  EDQUOT,
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOTDIR,
+  ENOTEMPTY,
+  EPERM,
+} from '../kern/errno.ts';
 import { type Name, Node, type NodeContext, type Ownership, S_IFDIR, S_ISGID } from './node.ts';
 
 const NAME_MAX_BYTES = 255;
@@ -81,7 +92,7 @@ export class Directory extends Node {
   }
 
   /** link(2): another name for `node`. 0 or a negative errno. */
-  link(_name: Name, _node: Node): number {
+  link(_name: Name, _node: Node, _credentials: Credentials): number {
     return -EPERM;
   }
 
@@ -106,13 +117,18 @@ export class Directory extends Node {
     return this.entries.size > 0 ? ENOTEMPTY : 0;
   }
 
-  /** Whether a new name may be made: 0 or a positive errno. */
-  protected checkNewName(name: Name): number {
+  /**
+   * Checks a new name, and charges it to who makes it: the account, which is to be passed to `add`, or a negative errno. -EDQUOT when
+   * the user may have no more names.
+   */
+  protected takeName(name: Name, { uid }: Credentials): Account | number {
     const error = checkName(name);
-    if (error !== 0) return error;
+    if (error !== 0) return -error;
     // A removed directory that is still some process's working directory takes no names.
-    if (this.linkCount === 0) return ENOENT;
-    return this.entries.has(name) ? EEXIST : 0;
+    if (this.linkCount === 0) return -ENOENT;
+    if (this.entries.has(name)) return -EEXIST;
+    const account = this.context.kernel.accounts.of(uid);
+    return account.charge(Resource.Names) ? account : -EDQUOT;
   }
 
   /** Owner and mode of a new node, with the group of a set-group-id directory. */
@@ -121,10 +137,10 @@ export class Directory extends Node {
     return { mode, uid: credentials.uid, gid: inherits ? this.gid : credentials.gid };
   }
 
-  /** Adds a name; the caller has checked that it is free. */
-  add(name: Name, node: Node): void {
+  /** Adds a name; the caller has checked that it is free. `account`: what it is charged to. */
+  add(name: Name, node: Node, account: Account | null = null): void {
     this.entries.set(name, node);
-    node.names.push({ directory: this, name });
+    node.names.push({ directory: this, name, account });
     if (node instanceof Directory) this.linkCount++;
     this.touch();
   }
@@ -132,7 +148,7 @@ export class Directory extends Node {
   /** Takes a name away, and tells the node when it was the last. The node. */
   remove(name: Name): Node {
     const node = this.entries.get(name)!;
-    this.detach(name);
+    this.detach(name)?.release(Resource.Names);
     node.linkCount -= node instanceof Directory ? 2 : 1;
     node.times.changed = this.context.now();
     if (node.names.length > 0) return node;
@@ -141,17 +157,15 @@ export class Directory extends Node {
     return node;
   }
 
-  /** Takes a name away to give the node another: its link count stays. */
-  detach(name: Name): Node {
+  /** Takes a name away to give the node another: its link count stays, and the other is charged to the same account. That account. */
+  detach(name: Name): Account | null {
     const node = this.entries.get(name)!;
     this.entries.delete(name);
-    node.names.splice(
-      node.names.findIndex((entry) => entry.directory === this && entry.name === name),
-      1,
-    );
+    const index = node.names.findIndex((entry) => entry.directory === this && entry.name === name);
+    const { account } = node.names.splice(index, 1)[0]!;
     if (node instanceof Directory) this.linkCount--;
     this.touch();
-    return node;
+    return account;
   }
 
   /** Names have changed: the times say so. */

@@ -1,3 +1,4 @@
+import type { Credentials } from '../kern/credentials.ts';
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV } from '../kern/errno.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import type { Operation } from '../kern/operation.ts';
@@ -14,6 +15,7 @@ import { type Name, type Node, NodeContext } from './node.ts';
 import { OpenFileTable } from './open-file.ts';
 import { PairsDirectory } from './pairs.ts';
 import { PipesDirectory } from './pipes.ts';
+import { registerQuotas, usersTable } from './quotas.ts';
 import { SegmentKeyDirectory } from './segment-directories.ts';
 import { KqueueControl, KqueuesDirectory } from './kqueues.ts';
 import { knotesTable, kqueuesTable } from './kqueue-tables.ts';
@@ -65,7 +67,7 @@ export class FileSystem {
   readonly context: NodeContext;
   readonly root: Directory;
   readonly writeMemory: WriteMemory;
-  readonly openFiles = new OpenFileTable(MAX_OPEN_FILES);
+  readonly openFiles: OpenFileTable;
   /** What info/metrics shows of operations; the transport reports them. */
   readonly operations = new OperationMetrics();
   /** What info/metrics shows of the transport itself; set by it. */
@@ -86,6 +88,7 @@ export class FileSystem {
     processEvents: ProcessEvents | null = null,
   ) {
     this.kernel = kernel;
+    this.openFiles = new OpenFileTable(MAX_OPEN_FILES, kernel.accounts);
     this.pipes = new PipeSubsystem(kernel);
     this.writeMemory = new WriteMemory(kernel);
     this.context = new NodeContext(kernel);
@@ -109,6 +112,8 @@ export class FileSystem {
     this.root.add('kqueue', new KqueueControl(this.context, this.kqueues, 'text'));
     this.root.add('kqueue.bin', new KqueueControl(this.context, this.kqueues, 'binary'));
     this.root.add('kqueues', kqueues);
+    kernel.accounts.exempt(identity.uid);
+    registerQuotas(kernel.accounts, kernel.sysctls);
     this.root.add('sysctl', sysctlTree(this.context, kernel.sysctls));
     const info = new Directory(this.context, { mode: READ_ONLY, ...owner });
     this.root.add('info', info);
@@ -126,9 +131,10 @@ export class FileSystem {
       sysctlsTable(kernel.sysctls),
       pipesTable(pipes, pairs),
       kqueuesTable(this.kqueues, kqueues),
-      knotesTable(this.kqueues),
+      knotesTable(this.kqueues, kqueues),
       segmentsTable(segmentFiles, () => this.findMappers),
       handlesTable(this.openFiles),
+      usersTable(kernel.accounts),
       waitsTable(
         () => this.blockedCalls(),
         () => kernel.host.clock.monotonicMs(),
@@ -138,11 +144,11 @@ export class FileSystem {
     ];
     for (const table of tables) {
       const prepare = table.prepare?.bind(table);
-      const add = (name: string, lines: () => Work<readonly string[]>): void => {
+      const add = (name: string, lines: (viewer: Credentials) => Work<readonly string[]>): void => {
         info.add(name, new MadeFile(this.context, prepare === undefined ? { lines } : { prepare, lines }));
       };
-      add(table.name, () => formatTable(table));
-      add(`${table.name}.json`, () => formatTableJson(table));
+      add(table.name, (viewer) => formatTable(table, viewer));
+      add(`${table.name}.json`, (viewer) => formatTableJson(table, viewer));
     }
     const sources: MetricSources = {
       host: kernel.host,
@@ -183,13 +189,13 @@ export class FileSystem {
   }
 
   /** link(2). 0 or a negative errno; EXDEV between trees, as between file systems. */
-  link(node: Node, directory: Directory, name: Name): number {
+  link(node: Node, directory: Directory, name: Name, credentials: Credentials): number {
     const from = node.names[0]?.directory;
     // Names of segments and of views are not entries of a directory.
     if (from === undefined) return node.linkCount === 0 ? -ENOENT : -EPERM;
     if (from.domain === null || from.domain !== directory.domain) return -EXDEV;
     if (node instanceof Directory) return -EPERM;
-    return directory.link(name, node);
+    return directory.link(name, node, credentials);
   }
 
   /** rename(2), atomically. 0 or a negative errno. */
@@ -209,8 +215,7 @@ export class FileSystem {
       if (error !== 0) return -error;
       to.remove(newName);
     }
-    from.detach(oldName);
-    to.add(newName, node);
+    to.add(newName, node, from.detach(oldName));
     node.times.changed = this.context.now();
     noteRename(node, from, to, target ?? null);
     return 0;
@@ -226,10 +231,9 @@ export class FileSystem {
     if (one instanceof Directory && isWithin(to, one)) return -EINVAL;
     if (other instanceof Directory && isWithin(from, other)) return -EINVAL;
     if (one === other) return 0;
-    from.detach(oldName);
-    to.detach(newName);
-    from.add(oldName, other);
-    to.add(newName, one);
+    const account = from.detach(oldName);
+    from.add(oldName, other, to.detach(newName));
+    to.add(newName, one, account);
     noteRename(one, from, to, null);
     noteRename(other, to, from, null);
     return 0;

@@ -1,3 +1,5 @@
+import type { Credentials } from '../kern/credentials.ts';
+import { EVFILT_USER } from '../kern/klist.ts';
 import { formatIdent, formatUdata } from '../kqueue/text.ts';
 import { formatFflags, formatFlags, filterName } from '../kqueue/words.ts';
 import type { Kqueue } from '../kqueue/kqueue.ts';
@@ -35,24 +37,34 @@ export function kqueuesTable(subsystem: KqueueSubsystem, directory: KqueuesDirec
   };
 }
 
-/** info/knotes: every registration. */
-export function knotesTable(subsystem: KqueueSubsystem): Table {
+/** Whether somebody may see the bytes that a queue keeps for those who use it: its owner, as for pipes, and root. */
+function maySeeTokens({ uid }: Credentials, directory: KqueuesDirectory, kqueue: Kqueue): boolean {
+  return uid === 0 || uid === (directory.nodeOf(kqueue)?.uid ?? kqueue.account.uid);
+}
+
+/**
+ * info/knotes: every registration. Tokens, and what USER knotes carry, are bytes that a process hands to itself or to another: others
+ * see that there is a knote, and not these.
+ */
+export function knotesTable(subsystem: KqueueSubsystem, directory: KqueuesDirectory): Table {
   return {
     name: 'knotes',
     columns: ['kqueue', 'filter', 'ident', 'flags', 'fflags', 'data', 'status', 'udata'],
-    *rows() {
+    *rows(viewer) {
       for (const kqueue of subsystem.kqueues) {
         kqueue.dropOrphans();
+        const showsTokens = maySeeTokens(viewer, directory, kqueue);
         for (const knote of kqueue.knotes()) {
+          const showsValues = showsTokens || knote.filter !== EVFILT_USER;
           yield [
             kqueue.id,
             filterName(knote.filter),
             formatIdent(knote),
             formatFlags(knote.flags),
-            formatFflags(knote.filter, knote.savedFflags),
-            String(knote.data),
+            showsValues ? formatFflags(knote.filter, knote.savedFflags) : '-',
+            showsValues ? String(knote.data) : '-',
             knote.isDisabled ? 'disabled' : knote.isQueued ? 'pending' : 'waiting',
-            formatUdata(knote),
+            showsTokens ? formatUdata(knote) : '-',
           ];
         }
       }

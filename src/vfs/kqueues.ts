@@ -1,6 +1,8 @@
+import { Resource } from '../kern/accounting.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import { ENOENT } from '../kern/errno.ts';
 import type { Knote as ListedKnote } from '../kern/klist.ts';
+import { ENOMEM } from '../kern/errno.ts';
 import { EVFILT_VNODE } from '../kern/klist.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
@@ -44,8 +46,10 @@ export class KqueueControl extends Node {
   }
 
   override *open(file: OpenFile): Operation<number> {
+    const kqueue = this.#subsystem.create(file.credentials);
+    if (kqueue === null) return -ENOMEM;
     file.isStream = true;
-    openKqueue(file, this.#subsystem.create(file.credentials), this.#ops);
+    openKqueue(file, kqueue, this.#ops);
     return 0;
   }
 }
@@ -117,12 +121,16 @@ export class KqueuesDirectory extends Directory {
   }
 
   override makeFile(name: Name, mode: number, credentials: Credentials): KqueueNode | number {
-    const error = this.checkNewName(name);
-    if (error !== 0) return -error;
+    const account = this.takeName(name, credentials);
+    if (typeof account === 'number') return account;
     const kqueue = this.#subsystem.create(credentials);
+    if (kqueue === null) {
+      account.release(Resource.Names);
+      return -ENOMEM;
+    }
     const node = new KqueueNode(this.context, this.ownershipFor(mode, credentials), kqueue);
     this.#nodes.set(kqueue, node);
-    this.add(name, node);
+    this.add(name, node, account);
     noteCreate(this);
     return node;
   }

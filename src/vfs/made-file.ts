@@ -1,5 +1,7 @@
+import type { Credentials } from '../kern/credentials.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { NodeContext } from './node.ts';
+import type { OpenFile } from './open-file.ts';
 import { TextFile } from './text-file.ts';
 import { bytesOfTexts, type Work } from './work.ts';
 
@@ -9,8 +11,8 @@ const PERMISSIONS = 0o444;
 export interface MadeText {
   /** Finds out, before `lines`, what takes time. */
   prepare?(): Operation<void>;
-  /** The text in parts, one character a byte. */
-  lines(): Work<readonly string[]>;
+  /** The text for who opens the file, in parts, one character a byte. */
+  lines(viewer: Credentials): Work<readonly string[]>;
 }
 
 /** A file of info/: its text is made by the open that reads it, a slice at a time, however many objects there are. */
@@ -22,12 +24,12 @@ export class MadeFile extends TextFile {
     this.#text = text;
   }
 
-  protected override *read(): Operation<Uint8Array> {
+  protected override *read(file: OpenFile): Operation<Uint8Array> {
     if (this.#text.prepare !== undefined) yield* this.#text.prepare();
-    return yield* this.context.slicer.run(this.#make());
+    return yield* this.context.slicer.run(this.#make(file.credentials));
   }
 
-  *#make(): Work<Uint8Array> {
-    return yield* bytesOfTexts(yield* this.#text.lines());
+  *#make(viewer: Credentials): Work<Uint8Array> {
+    return yield* bytesOfTexts(yield* this.#text.lines(viewer));
   }
 }

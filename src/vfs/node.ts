@@ -1,3 +1,4 @@
+import type { Account } from '../kern/accounting.ts';
 import type { Timestamps } from '../kern/clock.ts';
 import { timestampsAt, type Timespec } from '../kern/clock.ts';
 import { EACCES, EINVAL, EOPNOTSUPP } from '../kern/errno.ts';
@@ -23,6 +24,13 @@ export const PERMISSION_BITS = 0o7777;
 
 /** A name, one character a byte: whatever bytes a caller uses come back unchanged. */
 export type Name = string;
+
+/** A name of a node, and the account of the user who has made the name; null for those that are there from the start. */
+export interface NameEntry {
+  readonly directory: Directory;
+  readonly name: Name;
+  readonly account: Account | null;
+}
 
 /** Who owns a new node, and its permission bits. */
 export interface Ownership {
@@ -87,7 +95,7 @@ export abstract class Node {
   #klist: Klist | null = null;
   linkCount = 1;
   /** The names that lead here, in order of their making; empty when all are removed. */
-  readonly names: { directory: Directory; name: Name }[] = [];
+  readonly names: NameEntry[] = [];
   /**
    * Whether each lookup must show the host another identity, so that each open file has locks of its own there.
    * A blocked write on one must not hold up a write, stat or chmod through another.

@@ -1,5 +1,6 @@
+import { type Accounts, Resource } from '../kern/accounting.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EBADF, ENFILE, ENOTTY } from '../kern/errno.ts';
+import { EBADF, EMFILE, ENFILE, ENOTTY } from '../kern/errno.ts';
 import { File, type FileOps, knotesOfClosedFile } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, Poller } from '../kern/poll.ts';
@@ -63,19 +64,24 @@ export class OpenFileTable {
   #lastHandle = 0;
   /** Opens beyond this many fail with ENFILE. */
   readonly limit: number;
+  readonly #accounts: Accounts;
 
-  constructor(limit: number) {
+  constructor(limit: number, accounts: Accounts) {
     this.limit = limit;
+    this.#accounts = accounts;
   }
 
   get size(): number {
     return this.#files.size;
   }
 
-  /** A new open file, or -ENFILE. It is in the table from now on; `drop` it when its open fails. */
+  /** A new open file, or -ENFILE, or -EMFILE when its user may have no more. It is in the table from now on; `drop` it when its open fails. */
   add(node: Node, flags: number, credentials: Credentials): OpenFile | number {
     if (this.#files.size >= this.limit) return -ENFILE;
+    const account = this.#accounts.of(credentials.uid);
+    if (!account.charge(Resource.OpenFiles)) return -EMFILE;
     const file = new OpenFile(node, ++this.#lastHandle, flags, credentials);
+    file.account = account;
     this.#files.set(file.handle, file);
     return file;
   }
@@ -85,7 +91,10 @@ export class OpenFileTable {
   }
 
   drop(file: OpenFile): void {
-    if (!this.#files.delete(file.handle) || file.identity === 0) return;
+    if (!this.#files.delete(file.handle)) return;
+    file.hold(0);
+    file.account!.release(Resource.OpenFiles);
+    if (file.identity === 0) return;
     const { newerOfIdentity: newer, olderOfIdentity: older } = file;
     if (older !== null) older.newerOfIdentity = newer;
     if (newer !== null) newer.olderOfIdentity = older;

@@ -1,6 +1,7 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EBUSY, ENOMEM, ENXIO } from '../kern/errno.ts';
+import { EBUSY, EDQUOT, ENOMEM, ENXIO } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { EVFILT_VNODE, type Knote } from '../kern/klist.ts';
@@ -86,9 +87,12 @@ const pairEndOps: FileOps = {
 /** pairs/NAME: the two ends. */
 export class PairDirectory extends Directory {
   readonly #ends: readonly [PairEndNode, PairEndNode];
+  readonly #account: Account;
 
-  constructor(context: NodeContext, ownership: Ownership, pair: PipePair) {
+  /** `account`: the maker's, which has been charged for the pair. */
+  constructor(context: NodeContext, ownership: Ownership, pair: PipePair, account: Account) {
     super(context, ownership);
+    this.#account = account;
     const endOwnership = { ...ownership, mode: ownership.mode & FILE_PERMISSIONS };
     this.#ends = [
       new PairEndNode(context, endOwnership, pair.ends[0]),
@@ -104,6 +108,7 @@ export class PairDirectory extends Directory {
   }
 
   override removed(): void {
+    this.#account.release(Resource.Pipes);
     for (const { end } of this.#ends) {
       this.context.inodeRemoved();
       if (end.presence === Presence.Active) closeIdle(end);
@@ -125,12 +130,17 @@ export class PairsDirectory extends Directory {
   }
 
   override makeDirectory(name: Name, mode: number, credentials: Credentials): PairDirectory | number {
-    const error = this.checkNewName(name);
-    if (error !== 0) return -error;
-    const pair = PipePair.create(this.#pipes, credentials);
-    if (pair === null) return -ENOMEM;
-    const node = new PairDirectory(this.context, this.ownershipFor(mode, credentials), pair);
-    this.add(name, node);
+    const account = this.takeName(name, credentials);
+    if (typeof account === 'number') return account;
+    const isAllowed = account.charge(Resource.Pipes);
+    const pair = isAllowed ? PipePair.create(this.#pipes, credentials) : null;
+    if (pair === null) {
+      account.release(Resource.Names);
+      if (isAllowed) account.release(Resource.Pipes);
+      return isAllowed ? -ENOMEM : -EDQUOT;
+    }
+    const node = new PairDirectory(this.context, this.ownershipFor(mode, credentials), pair, account);
+    this.add(name, node, account);
     noteMakeDirectory(this);
     return node;
   }

@@ -1,5 +1,6 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EMLINK } from '../kern/errno.ts';
+import { EDQUOT, EMLINK } from '../kern/errno.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { FileOps } from '../kern/file.ts';
 import { EVFILT_VNODE, type Knote } from '../kern/klist.ts';
@@ -38,9 +39,12 @@ export class PipeNode extends Node {
   override readonly engine = Engine.Pipe;
   override readonly isAliased = true;
   readonly fifo: Fifo;
+  readonly #account: Account;
 
-  constructor(context: NodeContext, pipes: PipeSubsystem, ownership: Ownership) {
+  /** `account`: the maker's, which has been charged for the pipe. */
+  constructor(context: NodeContext, pipes: PipeSubsystem, ownership: Ownership, account: Account) {
     super(context, ownership);
+    this.#account = account;
     this.fifo = new Fifo(pipes, this.times);
   }
 
@@ -64,6 +68,10 @@ export class PipeNode extends Node {
 
   override kqfilter(knote: Knote): number {
     return knote.filter === EVFILT_VNODE ? super.kqfilter(knote) : fifoKqfilter(this.fifo, knote);
+  }
+
+  override removed(): void {
+    this.#account.release(Resource.Pipes);
   }
 
   protected override checkAttributes(_change: AttributeChange): number {
@@ -101,41 +109,45 @@ export class PipesDirectory extends Directory {
   }
 
   override makeFile(name: Name, mode: number, credentials: Credentials): PipeNode | number {
-    const error = this.checkNewName(name);
-    if (error !== 0) return -error;
-    const node = new PipeNode(this.context, this.#pipes, this.ownershipFor(mode, credentials));
-    this.add(name, node);
+    const account = this.takeName(name, credentials);
+    if (typeof account === 'number') return account;
+    if (!account.charge(Resource.Pipes)) {
+      account.release(Resource.Names);
+      return -EDQUOT;
+    }
+    const node = new PipeNode(this.context, this.#pipes, this.ownershipFor(mode, credentials), account);
+    this.add(name, node, account);
     noteCreate(this);
     return node;
   }
 
   override makeDirectory(name: Name, mode: number, credentials: Credentials): PipesDirectory | number {
-    const error = this.checkNewName(name);
-    if (error !== 0) return -error;
+    const account = this.takeName(name, credentials);
+    if (typeof account === 'number') return account;
     const inherited = this.permissions & 0o2000;
     const ownership = this.ownershipFor(mode | inherited, credentials);
     const node = new PipesDirectory(this.context, this.#pipes, ownership, this);
-    this.add(name, node);
+    this.add(name, node, account);
     noteMakeDirectory(this);
     return node;
   }
 
   override makeSymbolicLink(name: Name, target: string, credentials: Credentials): SymbolicLink | number {
-    const error = this.checkNewName(name);
-    if (error !== 0) return -error;
+    const account = this.takeName(name, credentials);
+    if (typeof account === 'number') return account;
     const node = new SymbolicLink(this.context, this.ownershipFor(0o777, credentials), target);
-    this.add(name, node);
+    this.add(name, node, account);
     noteCreate(this);
     return node;
   }
 
-  override link(name: Name, node: Node): number {
-    const error = this.checkNewName(name);
-    if (error !== 0) return -error;
+  override link(name: Name, node: Node, credentials: Credentials): number {
     if (node.linkCount >= LINK_MAX) return -EMLINK;
+    const account = this.takeName(name, credentials);
+    if (typeof account === 'number') return account;
     node.linkCount++;
     node.times.changed = this.context.now();
-    this.add(name, node);
+    this.add(name, node, account);
     noteLink(node, this);
     return 0;
   }

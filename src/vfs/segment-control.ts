@@ -1,5 +1,5 @@
-import type { Credentials } from '../kern/credentials.ts';
-import { EAGAIN, EINVAL, errnoName } from '../kern/errno.ts';
+import { type Credentials, writerCredentials } from '../kern/credentials.ts';
+import { EAGAIN, EINTR, EINVAL, ENOMEM, errnoName } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, PollQueue } from '../kern/poll.ts';
@@ -22,7 +22,7 @@ import { bytesOfText, textOfBytes } from './text-file.ts';
 const CONTROL_PERMISSIONS = 0o666;
 const DEFAULT_MODE = 0o600;
 const LINE_LIMIT_BYTES = 4096;
-/** Answers that nobody reads: beyond this, writes are EAGAIN until somebody does. */
+/** Answers that nobody reads: beyond this, writes are short, then EAGAIN, until somebody does. */
 const ANSWER_LIMIT_BYTES = 64 * 1024;
 
 /** The requests whose first word is an id. */
@@ -62,22 +62,35 @@ export class SegmentControl extends Node {
   }
 
   /** Takes whole lines and keeps the rest. A signal that ends a wait loses the requests after it, and says so. */
-  *write(talk: Conversation, text: string, credentials: Credentials): Operation<number> {
+  *write(file: OpenFile, text: string, credentials: Credentials): Operation<number> {
+    const talk = talkOf(file.data);
     if (talk.answers.length > ANSWER_LIMIT_BYTES) return -EAGAIN;
+    // What the answers may come to, as they cannot be refused when the requests have been carried out.
+    if (!file.hold(ANSWER_LIMIT_BYTES + 2 * LINE_LIMIT_BYTES)) return -ENOMEM;
     const lines = (talk.pending + text).split('\n');
     const rest = lines.pop()!;
     if (rest.length > LINE_LIMIT_BYTES || lines.some((line) => line.length > LINE_LIMIT_BYTES))
       return -EINVAL;
-    talk.pending = rest;
-    talk.process.credentials = this.#caller(credentials);
+    const caller = this.#caller(writerCredentials(file.credentials, credentials));
+    let taken = -talk.pending.length;
+    talk.pending = '';
     for (const line of lines) {
+      if (talk.answers.length > ANSWER_LIMIT_BYTES) break;
+      taken += line.length + 1;
       const words = line.split(/[ \t]+/).filter((word) => word !== '');
       if (words.length === 0 || words[0]!.startsWith('#')) continue;
+      // Another writer of this file may have come while the last request waited.
+      talk.process.credentials = caller;
       const answer = yield* this.#answer(talk.process, words);
       talk.answers += `${answer}\n`;
       talk.pollQueue.wakeup();
     }
-    return text.length;
+    if (taken === text.length - rest.length) {
+      talk.pending = rest;
+      taken = text.length;
+    }
+    file.hold(talk.answers.length + talk.pending.length);
+    return taken;
   }
 
   end(talk: Conversation): void {
@@ -89,7 +102,7 @@ export class SegmentControl extends Node {
     return {
       ...credentials,
       pid: host.processOf(credentials.pid),
-      groups: host.supplementaryGroups(credentials.pid),
+      groups: credentials.groups ?? host.supplementaryGroups(credentials.pid),
     };
   }
 
@@ -97,6 +110,9 @@ export class SegmentControl extends Node {
     try {
       const result = yield* this.#perform(process, words);
       if (typeof result === 'string') return `ok ${result}`;
+      // A wait that the user's quota of blocked calls has refused is no signal.
+      const isRefused = result === -EINTR && this.context.kernel.scheduler.isCurrentRefused;
+      if (isRefused) return `error ${errnoName(EAGAIN)}`;
       return result < 0 ? `error ${errnoName(-result)}` : 'ok';
     } catch (error) {
       if (error instanceof BadRequest) return `error EINVAL ${error.message}`;
@@ -233,6 +249,7 @@ const controlOps: FileOps = {
     const fault = uio.moveOut(bytesOfText(talk.answers.slice(0, count)), 0, count);
     if (fault !== 0) return -fault;
     talk.answers = talk.answers.slice(count);
+    file.hold(talk.answers.length + talk.pending.length);
     return count;
   },
   *write(file, uio, credentials) {
@@ -240,7 +257,7 @@ const controlOps: FileOps = {
     const fault = uio.moveIn(bytes, 0, bytes.length);
     if (fault !== 0) return -fault;
     const control = (file as OpenFile).node as SegmentControl;
-    return yield* control.write(talkOf(file.data), textOfBytes(bytes), credentials);
+    return yield* control.write(file as OpenFile, textOfBytes(bytes), credentials);
   },
   poll(file, events, poller) {
     const talk = talkOf(file.data);

@@ -184,7 +184,8 @@ export class SegmentNode extends Node {
     if (this.#creation !== null) {
       limitBytes = limits.maximumBytes;
       const end = Math.max(this.sizeBytes, Math.min(uio.offset + uio.residual, limitBytes));
-      if (table.committedPages + pagesOf(end) > limits.maximumPages) return -ENOMEM;
+      if (table.committedPages + pagesOf(end) > limits.maximumPages || !this.segment.book(end))
+        return -ENOMEM;
     }
     const count = Math.min(uio.residual, limitBytes - uio.offset, this.#files.scratch.length);
     if (count <= 0) return uio.residual === 0 ? 0 : -ENOSPC;

@@ -1,3 +1,4 @@
+import type { Credentials } from '../kern/credentials.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { Work } from './work.ts';
 
@@ -14,9 +15,9 @@ export interface Table {
   prepare?(): Operation<void>;
   /**
    * Each row shows its object as it is when the row is made. Objects may come and go between two rows: one that has gone has no
-   * row, and no row has parts of several moments.
+   * row, and no row has parts of several moments. `viewer` is who will read it: names and counts are for everybody, bytes are not.
    */
-  rows(): Iterable<readonly Cell[]>;
+  rows(viewer: Credentials): Iterable<readonly Cell[]>;
 }
 
 /** Blanks and control characters become \ooo, as in /proc/mounts, so that columns stay columns. */
@@ -55,13 +56,13 @@ function escapeText(cell: Cell): string {
 }
 
 /** A header line and a line for each row; columns are padded to line up, numbers to the right. */
-export function* formatTable(table: Table): Work<readonly string[]> {
+export function* formatTable(table: Table, viewer: Credentials): Work<readonly string[]> {
   const { columns } = table;
   const last = columns.length - 1;
   const isNumber = columns.map(() => false);
   const widths = columns.map((name) => name.length);
   const lines = [[...columns]];
-  for (const row of table.rows()) {
+  for (const row of table.rows(viewer)) {
     const line = row.map((cell, column) => {
       if (typeof cell === 'number') isNumber[column] = true;
       const text = column === last && table.endsInText === true ? escapeText(cell) : escapeCell(cell);
@@ -84,11 +85,11 @@ export function* formatTable(table: Table): Work<readonly string[]> {
 }
 
 /** An array of objects, one a line. */
-export function* formatTableJson(table: Table): Work<readonly string[]> {
+export function* formatTableJson(table: Table, viewer: Credentials): Work<readonly string[]> {
   const names = table.columns.map((name) => JSON.stringify(name));
   const lines: string[] = [];
   let before = '[\n';
-  for (const row of table.rows()) {
+  for (const row of table.rows(viewer)) {
     const fields = row.map((cell, column) => {
       const value = typeof cell === 'number' ? JSON.stringify(cell) : escapeJsonString(cell);
       return `${names[column]!}:${value}`;

@@ -1,4 +1,4 @@
-import { EINVAL } from '../kern/errno.ts';
+import { EINVAL, ENOMEM } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
@@ -35,13 +35,15 @@ export abstract class TextFile extends Node {
   }
 
   /** The text's bytes, for an open that reads, or executes. */
-  protected abstract read(): Operation<Uint8Array>;
+  protected abstract read(file: OpenFile): Operation<Uint8Array>;
 
   /** Takes what a caller wrote in one write: 0 or a negative errno. Files that cannot be written do not have it. */
   protected write?(text: string, file: OpenFile): Operation<number>;
 
   override *open(file: OpenFile): Operation<number> {
-    file.data = file.readable || !file.writable ? yield* this.read() : null;
+    const text = file.readable || !file.writable ? yield* this.read(file) : null;
+    if (text !== null && !file.hold(text.length)) return -ENOMEM;
+    file.data = text;
     file.ops = textFileOps;
     return 0;
   }

@@ -1,5 +1,5 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EACCES, EBADF, ELOOP, ENOTDIR } from '../kern/errno.ts';
+import { EACCES, EBADF, ELOOP, ENOTDIR, EPERM } from '../kern/errno.ts';
 import { type File, FREAD, FWRITE } from '../kern/file.ts';
 import { UNKNOWN_IDENTITY } from '../kern/host.ts';
 import { EVFILT_WRITE } from '../kern/klist.ts';
@@ -59,15 +59,17 @@ export class TreeResolver implements IdentResolver {
     if (typeof ident === 'number') return this.#descriptor(ident, credentials);
     const { host } = this.#root.context.kernel;
     // Requests do not carry supplementary groups, and this path is not walked by the host's kernel.
-    const caller = { ...credentials, groups: host.supplementaryGroups(credentials.pid) };
+    const groups = credentials.groups ?? host.supplementaryGroups(credentials.pid);
+    const caller = { ...credentials, groups };
     const node = this.#walk(this.#root, ident, caller, 0);
     if (typeof node === 'number') return node;
     if (!mayAccess(node, caller, filter === EVFILT_WRITE ? WRITE : READ)) return -EACCES;
     return current instanceof WatchedFile && current.node === node ? current : new WatchedFile(node, caller);
   }
 
-  /** The open file behind a descriptor of the caller's process, or -EBADF when it is none of this mount. */
+  /** The open file behind a descriptor of the caller's process, -EBADF when it is none of this mount, -EPERM for another user's process. */
   #descriptor(descriptor: number, credentials: Credentials): File | number {
+    if (credentials.isDelegated === true) return -EPERM;
     const { host } = this.#root.context.kernel;
     const pid = host.processOf(credentials.pid);
     const found = host.describeDescriptor(pid, descriptor);

@@ -141,7 +141,7 @@ test('K15 a write of garbage is taken or is EINVAL with a line that says why, an
 test('K13 K37 records of any bytes are applied, refused one by one, or EINVAL altogether', () => {
   const world = new KqueueWorld();
   const file = new File(openFlags('rwn'), binaryKqueueOps, user);
-  openKqueue(file, world.kqueues.create(user), binaryKqueueOps);
+  openKqueue(file, world.kqueues.create(user)!, binaryKqueueOps);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 330 }), (data) => {
       const before = snapshot(file);

@@ -28,7 +28,7 @@ function bytesFor(...events: Kevent[]): Uint8Array {
 function setUp(mode = 'rwn') {
   const world = new KqueueWorld();
   const kq = new File(openFlags(mode), binaryKqueueOps, user);
-  openKqueue(kq, world.kqueues.create(user), binaryKqueueOps);
+  openKqueue(kq, world.kqueues.create(user)!, binaryKqueueOps);
   const read = (count = 3200) => {
     const call = world.read(kq, count);
     if (call.result! < 0) return call.result!;

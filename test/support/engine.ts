@@ -1,3 +1,4 @@
+import type { Resource } from '../../src/kern/accounting.ts';
 import { assert } from '../../src/kern/assert.ts';
 import type { Clock, Timespec } from '../../src/kern/clock.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
@@ -224,6 +225,11 @@ export class World {
     const argument = { value };
     const result = file.ops.ioctl(file, command, argument, credentials);
     return { result, value: argument.value };
+  }
+
+  /** What all users have of a resource together. */
+  charged(resource: Resource): number {
+    return [...this.kernel.accounts.all()].reduce((sum, account) => sum + account.used(resource), 0);
   }
 
   /** The value of a sysctl that exists. */

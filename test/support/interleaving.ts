@@ -1,3 +1,4 @@
+import { Resource } from '../../src/kern/accounting.ts';
 import { assert } from '../../src/kern/assert.ts';
 import { EAGAIN, EINTR, ENOMEM, ENXIO, EPIPE } from '../../src/kern/errno.ts';
 import { File } from '../../src/kern/file.ts';
@@ -87,6 +88,8 @@ export class Interleaving {
     assert(scheduler.sleepingCount === 0 && scheduler.runnableCount === 0, 'every call has ended');
     assert(this.#answered === this.#started, 'every call was answered once');
     assert(this.#world.pipes.budget.usedBytes === 0, 'no memory is left booked');
+    assert(this.#world.charged(Resource.PipeBytes) === 0, 'no user is charged for a ring that has gone');
+    assert(this.#world.charged(Resource.BlockedCalls) === 0, 'no user is charged for a call that has ended');
     for (const stream of this.#streams.values()) stream.check();
   }
 
@@ -260,8 +263,18 @@ export class Interleaving {
     return true;
   }
 
+  /** Sleepers that no quota counts, as no signal ends them. */
+  #closing(): number {
+    return [...this.#calls.keys()].filter((call) => call.waitMessage === 'pipecl').length;
+  }
+
   #checkInvariants(): void {
     for (const end of this.#ends) end.checkInvariants();
+    const { kernel, pipes } = this.#world;
+    const ringBytes = this.#world.charged(Resource.PipeBytes);
+    assert(ringBytes === pipes.budget.usedBytes, 'every ring is charged to a user');
+    const blockedCalls = this.#world.charged(Resource.BlockedCalls);
+    assert(blockedCalls >= kernel.scheduler.sleepingCount - this.#closing(), 'every sleeper is charged for');
     for (const call of this.#calls.keys()) {
       if (call.waitMessage !== null) this.#count(call.waitMessage);
     }

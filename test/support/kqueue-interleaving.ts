@@ -1,3 +1,4 @@
+import { Resource } from '../../src/kern/accounting.ts';
 import { assert } from '../../src/kern/assert.ts';
 import { EINTR, ENOENT } from '../../src/kern/errno.ts';
 import { type File, knotesOfClosedFile } from '../../src/kern/file.ts';
@@ -205,6 +206,7 @@ export class KqueueInterleaving {
     const expected = this.#model.pending.length;
     assert(this.#queue.count === expected, `${expected} knotes are pending, not ${this.#queue.count}`);
     assert(this.#queue.knoteCount === this.#model.knotes.length, 'the same knotes are registered');
+    assert(this.#world.charged(Resource.Knotes) === this.#queue.knoteCount, 'every knote is charged for');
     if (this.#world.kernel.scheduler.runnableCount > 0 || this.#collectors.size === 0) return;
     const { overlooked } = this.#model;
     assert(overlooked.length === 0, `somebody sleeps although ${overlooked.join()} is pending`);
@@ -222,6 +224,8 @@ export class KqueueInterleaving {
     while (this.#world.kernel.scheduler.runOne());
     assert(this.#queue.isTerminated, 'a queue ends with its last call');
     assert(this.#queue.count === 0 && this.#queue.knoteCount === 0, 'nothing of it is left');
+    for (const resource of [Resource.Kqueues, Resource.Knotes, Resource.BlockedCalls])
+      assert(this.#world.charged(resource) === 0, 'and nobody is charged for it');
     for (const { near } of this.#watched) assert(near.newestKnote === null, 'no file has a knote of it');
     if (left > 0) this.#count('close with sleepers');
   }

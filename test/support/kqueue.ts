@@ -206,7 +206,7 @@ export class KqueueWorld extends World implements IdentResolver {
   /** An open text file of a new kqueue, or of one that is given. */
   textFile(mode = 'rwn', kqueue: Kqueue | null = null, credentials = user): File {
     const file = new File(openFlags(mode), textKqueueOps, credentials);
-    openKqueue(file, kqueue ?? this.kqueues.create(credentials), textKqueueOps);
+    openKqueue(file, kqueue ?? this.kqueues.create(credentials)!, textKqueueOps);
     return file;
   }
 

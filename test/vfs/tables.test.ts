@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { rootCredentials } from '../../src/kern/credentials.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import { Directory } from '../../src/vfs/directory.ts';
 import { FileSystem } from '../../src/vfs/file-system.ts';
@@ -21,8 +22,9 @@ function tableOf(rows: Table['rows'], columns = ['name', 'count', 'last']): Tabl
   return { name: 'test', columns, rows };
 }
 
-const formatTable = (table: Table): string => atOnce(tables.formatTable(table)).join('');
-const formatTableJson = (table: Table): string => atOnce(tables.formatTableJson(table)).join('');
+const formatTable = (table: Table): string => atOnce(tables.formatTable(table, rootCredentials)).join('');
+const formatTableJson = (table: Table): string =>
+  atOnce(tables.formatTableJson(table, rootCredentials)).join('');
 
 test('columns line up, numbers to the right, and the last has no blanks behind it', () => {
   const table = tableOf(() => [
@@ -85,19 +87,19 @@ test('pipes in directories nested more deeply than calls can be are listed with 
     directory = directory.makeDirectory('d', 0o755, user) as Directory;
   directory.makeFile('deep', 0o644, user);
   pipes.makeFile('shallow', 0o644, user);
-  const paths = [...pipesTable(pipes, pairs).rows()].map((row) => row[0] as string);
+  const paths = [...pipesTable(pipes, pairs).rows(rootCredentials)].map((row) => row[0] as string);
   expect(paths.map((path) => path.length)).toEqual(['pipes/'.length + 2 * depth + 4, 'pipes/shallow'.length]);
 });
 
 test('a pipe with several names is listed once, a pair by both ends', () => {
   const node = pipes.makeFile('a', 0o644, user);
   if (typeof node === 'number') throw new Error('not made');
-  pipes.link('b', node);
+  pipes.link('b', node, user);
   pairs.makeDirectory('p', 0o755, user);
-  const rows = [...pipesTable(pipes, pairs).rows()];
+  const rows = [...pipesTable(pipes, pairs).rows(rootCredentials)];
   expect(rows.map(([path]) => path)).toEqual(['pipes/a', 'pairs/p/0', 'pairs/p/1']);
   pipes.unlink('a');
-  expect([...pipesTable(pipes, pairs).rows()][0]![0]).toBe('pipes/b');
+  expect([...pipesTable(pipes, pairs).rows(rootCredentials)][0]![0]).toBe('pipes/b');
 });
 
 test('an open file whose names are gone is listed as removed', () => {
@@ -105,6 +107,6 @@ test('an open file whose names are gone is listed as removed', () => {
   if (typeof node === 'number') throw new Error('not made');
   fileSystem.openFiles.add(node, 3, user);
   pipes.unlink('a');
-  const [row] = [...handlesTable(fileSystem.openFiles).rows()];
+  const [row] = [...handlesTable(fileSystem.openFiles).rows(rootCredentials)];
   expect(row!.slice(1)).toEqual(['(removed)', 'rw', 'no', 1000, 500, 0, 0]);
 });

@@ -98,7 +98,12 @@ export function handleBehind(pid: number, descriptor: number, mount: MountPlace)
   libc.close(pidfd);
   if (copy < 0) return 0;
   const result = new BigUint64Array(1);
-  const isOurs = descriptorIdentity(process.pid, copy, mount) !== NO_IDENTITY;
+  // The descriptor may have been replaced since it was looked at, by one of a mount whose server never answers.
+  const identity = descriptorIdentity(process.pid, copy, mount);
+  const isOurs =
+    identity === UNKNOWN_IDENTITY
+      ? descriptorInfo(process.pid, copy)?.mountId === mount.id
+      : identity !== NO_IDENTITY;
   const isAnswered = isOurs && libc.ioctl(copy, GET_HANDLE, result) === 0;
   libc.close(copy);
   return isAnswered ? Number(result[0]) : 0;

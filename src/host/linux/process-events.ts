@@ -1,10 +1,10 @@
 import type { Credentials } from '../../kern/credentials.ts';
-import { EOPNOTSUPP, ESRCH } from '../../kern/errno.ts';
+import { EOPNOTSUPP, EPERM, ESRCH } from '../../kern/errno.ts';
 import { ProcessEventKind, type ProcessEvents, type ProcessWatcher } from '../../kern/process-events.ts';
 import type { PollSources } from '../poll-sources.ts';
 import { Pidfd } from './pidfd.ts';
 import { ProcessConnector } from './process-connector.ts';
-import { canSee, processStat, processStatus } from './processes.ts';
+import { canSee, maySignal, processStat, processStatus } from './processes.ts';
 import { SignalEvents } from './signal-events.ts';
 
 /** What one watcher wants of one process. */
@@ -63,6 +63,17 @@ function isEnding({ pid, startTicks }: Watched): boolean {
   return stat?.startTicks !== startTicks || stat.isLeaderEnding;
 }
 
+/**
+ * Whether the user may watch the process: 0, -ESRCH when it is hidden from him, or -EPERM when he wants to count its signals and could
+ * not send it any.
+ */
+function checkWatcher(pid: number, kinds: number, credentials: Credentials): number {
+  if (credentials.uid === 0) return 0;
+  const status = processStatus(pid);
+  if (status === null || !canSee(credentials, status)) return -ESRCH;
+  return (kinds & ProcessEventKind.Signal) !== 0 && !maySignal(credentials.uid, status) ? -EPERM : 0;
+}
+
 function monotonicNs(): number {
   return Number(process.hrtime.bigint());
 }
@@ -107,6 +118,8 @@ export class LinuxProcessEvents implements ProcessEvents {
     this.#openConnector();
     const isNewChild = this.#newChild?.pid === pid;
     const nowNs = isNewChild ? this.#newChild!.timeNs : monotonicNs();
+    const refused = isNewChild ? 0 : checkWatcher(pid, kinds, credentials);
+    if (refused !== 0) return refused;
     const existing = this.#processes.get(pid);
     let watch = existing?.watches.get(watcher);
     if (watch !== undefined) {
@@ -118,7 +131,7 @@ export class LinuxProcessEvents implements ProcessEvents {
     const isEnding = stat !== null && stat.isLeaderEnding && stat.threadCount <= 1;
     if (!isNewChild) {
       const status = processStatus(pid);
-      if (stat === null || status?.tgid !== pid || !canSee(credentials, status)) return -ESRCH;
+      if (stat === null || status?.tgid !== pid) return -ESRCH;
       if (isEnding && (kinds & ProcessEventKind.Exit) === 0) return -ESRCH;
     }
     const provided = this.#provide(kinds);

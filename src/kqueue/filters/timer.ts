@@ -1,3 +1,4 @@
+import { Resource } from '../../kern/accounting.ts';
 import { ENOMEM } from '../../kern/errno.ts';
 import type { Callout } from '../../kern/callout.ts';
 import { EV_ONESHOT } from '../../kern/klist.ts';
@@ -63,14 +64,16 @@ const timerFilter: QueueFilterOps = {
     const knote = listed as Knote;
     (knote.hook as Timer).stop();
     knote.kqueue.subsystem.calloutCount--;
+    knote.account.release(Resource.Timers);
   },
   event: (knote) => knote.data !== 0,
 };
 
-/** filt_timerattach: -ENOMEM when there are as many timers as kern.kq_calloutmax allows (K87). */
+/** filt_timerattach: -ENOMEM when there are as many timers as kern.kq_calloutmax allows (K87), or the user's quota. */
 export function attachTimer(knote: Knote): number {
   const { subsystem } = knote.kqueue;
   if (subsystem.calloutCount >= subsystem.calloutMax) return -ENOMEM;
+  if (!knote.account.charge(Resource.Timers)) return -ENOMEM;
   subsystem.calloutCount++;
   knote.filterOps = timerFilter;
   knote.flags |= EV_CLEAR;

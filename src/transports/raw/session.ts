@@ -180,6 +180,8 @@ export class Session {
     thread.isResent = request.isResent;
     thread.opcode = request.opcode;
     thread.pid = request.credentials.pid;
+    thread.uid = request.credentials.uid;
+    thread.isRefused = false;
     thread.isContinuation = false;
     thread.receivedMs = this.reporter.receivedMs;
     thread.sleptMs = -1;

@@ -1,9 +1,12 @@
-import { EBADF, ENOENT, ENOTDIR } from '../../../kern/errno.ts';
+import { EBADF, ENOENT, ENOMEM, ENOTDIR } from '../../../kern/errno.ts';
 import { FREAD, knotesOfClosedFile } from '../../../kern/file.ts';
 import { Directory, type DirectoryEntry } from '../../../vfs/directory.ts';
 import { OpenOut, ReadIn, ReleaseIn } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
+
+/** About what an entry of a list takes in memory; its name is the directory's. */
+const ENTRY_BYTES = 64;
 
 export function opendir(session: Session, request: Request): number {
   const node = session.nodes.get(request.nodeid)?.node;
@@ -27,7 +30,11 @@ export function readdir(session: Session, request: Request): number {
   const file = session.openFile(request.u64(ReadIn.fh));
   if (!(file?.node instanceof Directory)) return -EBADF;
   const first = request.u64(ReadIn.offset);
-  if (first === 0 || file.data === null) file.data = file.node.list();
+  if (first === 0 || file.data === null) {
+    const list = file.node.list();
+    if (!file.hold(ENTRY_BYTES * list.length)) return -ENOMEM;
+    file.data = list;
+  }
   const entries = file.data as DirectoryEntry[];
   const { reply } = session;
   const limit = Math.min(request.u32(ReadIn.size), reply.payloadCapacity);

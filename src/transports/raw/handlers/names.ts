@@ -76,7 +76,7 @@ export function link(session: Session, request: Request): number {
   if (typeof directory === 'number') return directory;
   if (node === undefined) return -ENOENT;
   if (name === null) return -EINVAL;
-  const error = session.fileSystem.link(node, directory, name);
+  const error = session.fileSystem.link(node, directory, name, request.credentials);
   return error < 0 ? error : answerEntry(session, node);
 }
 

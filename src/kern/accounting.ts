@@ -1,0 +1,126 @@
+import { assert } from './assert.ts';
+
+/** What a user's account counts. The order is that of `resources`. */
+export const Resource = {
+  Names: 0,
+  Pipes: 1,
+  PipeBytes: 2,
+  OpenFiles: 3,
+  HeldBytes: 4,
+  Kqueues: 5,
+  Knotes: 6,
+  Timers: 7,
+  Segments: 8,
+  SegmentBytes: 9,
+  BlockedCalls: 10,
+} as const;
+export type Resource = (typeof Resource)[keyof typeof Resource];
+
+/** The resources by number: their names in tables and tunables. */
+export const resources = [
+  'names',
+  'pipes',
+  'pipe_bytes',
+  'open_files',
+  'held_bytes',
+  'kqueues',
+  'knotes',
+  'timers',
+  'segments',
+  'segment_bytes',
+  'blocked_calls',
+] as const satisfies readonly string[];
+
+/**
+ * What one user has of everything that is limited per user (struct uidinfo). Whatever is charged is released by the object that was
+ * charged for, to the account that it was charged to: a change of owner moves nothing.
+ */
+export class Account {
+  readonly uid: number;
+  readonly #accounts: Accounts;
+  readonly #used = new Float64Array(resources.length);
+  /** Charges that were refused. */
+  readonly #refused = new Float64Array(resources.length);
+
+  constructor(accounts: Accounts, uid: number) {
+    this.#accounts = accounts;
+    this.uid = uid;
+  }
+
+  used(resource: Resource): number {
+    return this.#used[resource]!;
+  }
+
+  refused(resource: Resource): number {
+    return this.#refused[resource]!;
+  }
+
+  /** Whether `amount` more could be charged. */
+  holds(resource: Resource, amount = 1): boolean {
+    const used = this.#used[resource]! + amount;
+    return used <= this.#accounts.limitOf(resource) || this.#accounts.isExempt(this.uid);
+  }
+
+  /** Takes `amount` more; false, with nothing taken, when the user's quota does not hold it. */
+  charge(resource: Resource, amount = 1): boolean {
+    if (!this.holds(resource, amount)) {
+      this.#refused[resource]!++;
+      return false;
+    }
+    this.#used[resource]! += amount;
+    return true;
+  }
+
+  /** Gives back what `charge` has taken. */
+  release(resource: Resource, amount = 1): void {
+    const used = this.#used[resource]! - amount;
+    assert(used >= 0, `no more ${resources[resource]} are released than were charged`);
+    this.#used[resource] = used;
+  }
+
+  /** Makes a charge of `before` one of `after`; false, with `before` still charged, when the quota does not hold it. */
+  recharge(resource: Resource, before: number, after: number): boolean {
+    if (after > before) return this.charge(resource, after - before);
+    this.release(resource, before - after);
+    return true;
+  }
+}
+
+/**
+ * The accounts of all users of a mount, and the quotas. There are no limits until somebody sets them; the superuser, and who serves the
+ * mount with his own memory, never have any.
+ */
+export class Accounts {
+  readonly #accounts = new Map<number, Account>();
+  readonly #limits: (() => number)[] = resources.map(() => () => Infinity);
+  readonly #exempt = new Set([0]);
+
+  /** The account of a user. It stays: an object that outlives its user's others is released to it. */
+  of(uid: number): Account {
+    let account = this.#accounts.get(uid);
+    if (account === undefined) this.#accounts.set(uid, (account = new Account(this, uid)));
+    return account;
+  }
+
+  /** Users that have ever had anything, in order of arrival. */
+  all(): Iterable<Account> {
+    return this.#accounts.values();
+  }
+
+  isExempt(uid: number): boolean {
+    return this.#exempt.has(uid);
+  }
+
+  exempt(uid: number): void {
+    this.#exempt.add(uid);
+  }
+
+  limitOf(resource: Resource): number {
+    return this.#limits[resource]!();
+  }
+
+  /** `limit` is asked at each charge, so it may follow another tunable. What a user has beyond a lowered limit stays. */
+  setLimit(resource: Resource, limit: () => number): void {
+    this.#limits[resource] = limit;
+  }
+}
