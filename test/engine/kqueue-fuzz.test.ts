@@ -138,7 +138,7 @@ test('K15 a write of garbage is taken or is EINVAL with a line that says why, an
   );
 });
 
-test('K13 K37 records of any bytes are applied, refused one by one, or EINVAL altogether', () => {
+test('[SEC-16] K13 K37 records of any bytes are applied, refused one by one, or EINVAL altogether', () => {
   const world = new KqueueWorld();
   const file = new File(openFlags('rwn'), binaryKqueueOps, user);
   openKqueue(file, world.kqueues.create(user)!, binaryKqueueOps);

@@ -9,7 +9,7 @@ import { LinuxProcessEvents } from '../../src/host/linux/process-events.ts';
 import { processStat } from '../../src/host/linux/processes.ts';
 import { openTracefs } from '../../src/host/linux/tracefs.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
-import { EOPNOTSUPP, ESRCH } from '../../src/kern/errno.ts';
+import { EOPNOTSUPP, EPERM, ESRCH } from '../../src/kern/errno.ts';
 import { ProcessEventKind, type ProcessWatcher } from '../../src/kern/process-events.ts';
 import { until } from '../support/process.ts';
 
@@ -309,6 +309,17 @@ describe.skipIf(!isRoot)('signals', () => {
     expect(heard.signals(10)).toBe(100);
     expect(heard.signals(12)).toBe(100);
     expect(heard.lines).toHaveLength(200);
+  });
+
+  test('[SEC-9] signals are told to who could send them, whoever watches the process already', async () => {
+    const child = await ready('true');
+    const heard = watching(child, Exit);
+    expect(events.watch(child.pid, Exit | Signal, heard, nobody)).toBe(-EPERM);
+    expect(events.watch(child.pid, Exit, heard, nobody)).toBe(0);
+    expect(events.watch(child.pid, Exit | Signal, heard, rootCredentials)).toBe(0);
+    events.unwatch(child.pid, heard);
+    expect(events.watch(child.pid, Signal, new Heard(child.pid), nobody)).toBe(-EPERM);
+    go(child);
   });
 
   test('those sent before and to others do not count, and the end comes last', async () => {

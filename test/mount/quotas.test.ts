@@ -164,7 +164,7 @@ describeMount('quotas', () => {
     };
   }
 
-  test.for(cases)('[S13] $resource: who has reached the quota is refused more, others go on', async (own) => {
+  test.for(cases)('[SEC-13] $resource: who has reached the quota is refused more, others go on', async (own) => {
     const { resource, quota, beyond, error, other } = own;
     const { shell, tryMore } = await floodBy(own);
     const flooded = await usedBy(mount, alice, resource);
@@ -194,7 +194,7 @@ describeMount('quotas', () => {
     await mount.output(`set -e\n${other}`, alice);
   });
 
-  test('[S13] root has no quota', async () => {
+  test('[SEC-13] root has no quota', async () => {
     for (const { resource } of cases) await mount.setSysctl(`ipcfs.quota.${resource}`, 0);
     for (const { other } of cases) await mount.output(`set -e\n${other}`);
     const refused = (await mount.table('users')).filter((row) => row['uid'] === 0 && row['refused'] !== 0);
@@ -202,7 +202,7 @@ describeMount('quotas', () => {
     expect((await mount.sh('cat info/version', alice)).stderr).toContain('Too many open files');
   });
 
-  test('[S14] kill -9 in the middle of everything gives all of it back', async () => {
+  test('[SEC-14] kill -9 in the middle of everything gives all of it back', async () => {
     const shell = mount.start(
       `mkfifo pipes/f; exec 3<>pipes/f 4<>kqueue 5<>kqueue.bin 6<>shm/ctl 7<info/sysctls 8<>shm/0x55
       echo 'add timer 1 data=1m' >&4; echo 'add vnode none' >&4; echo 'add read pipes/f' >&4; echo 'stat 9' >&6

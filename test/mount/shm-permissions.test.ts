@@ -21,7 +21,7 @@ describeMount('who may do what with a segment', () => {
   afterAll(() => mount.stop());
   afterEach(() => removeAll(mount));
 
-  test('S25, S52, S87, S89: another user is refused by the control file', async () => {
+  test('[SEC-12] S25, S52, S87, S89: another user is refused by the control file', async () => {
     const id = await own.id('get 1 100 create 0600');
     expect(await other.ask('get 1 100 0400')).toBe('error EACCES');
     expect(await other.ask('get 1 100 0200')).toBe('error EACCES');
@@ -38,7 +38,7 @@ describeMount('who may do what with a segment', () => {
     expect((await own.stat(id))['nattch']).toBe('0');
   });
 
-  test('S32, S87: and by the files', async () => {
+  test('[SEC-12] S32, S87: and by the files', async () => {
     await own.id('get 2 100 create 0600');
     for (const flags of [O_RDONLY, O_WRONLY, O_RDWR, O_CREAT | O_RDWR]) {
       expect([flags, await tryOpen(other.driver, 'shm/0x2', flags)]).toEqual([flags, 'EACCES']);
@@ -113,7 +113,7 @@ describeMount('who may do what with a segment', () => {
     expect(await mount.output('stat -c %a shm/9')).toBe('111\n');
   });
 
-  test('S58: locking is for the superuser', async () => {
+  test('[SEC-12] S58: locking is for the superuser', async () => {
     const id = await own.id('get 10 100 create 0600');
     await own.ask(`attach ${id}`);
     expect(await own.ask(`lock ${id}`)).toBe('error EPERM');

@@ -12,6 +12,7 @@ import {
   openHandle,
   readBody,
   walk,
+  writeBody,
 } from '../support/fuse-calls.ts';
 import { FuseClient, handleOf, textOf } from '../support/fuse-client.ts';
 
@@ -101,6 +102,22 @@ test('no slice makes more rows than fit into it', () => {
   expect(rows).toBe(PIPES);
   expect(most).toBeGreaterThan(1);
   expect(most).toBeLessThanOrEqual(STEPS_PER_SLICE + 1);
+});
+
+test('[SEC-15] a write of many changes is carried out in slices, all of them, and others are served in between', () => {
+  makePipes(1);
+  const handle = openHandle(client, walk(client, 'kqueue'), LINUX_O_RDWR);
+  const lines = Array.from({ length: 2000 }, (_, index) => `add user ${index}\n`).join('');
+  const bytes = Buffer.from(lines, 'latin1');
+  const unique = client.send(Opcode.WRITE, walk(client, 'kqueue'), writeBody(handle, bytes, LINUX_O_RDWR));
+  let turns = 0;
+  for (; client.answers(unique).length === 0; turns++) {
+    expect(lookup(client, walk(client, 'pipes'), 'p0').error).toBe(0);
+    turn();
+  }
+  expect(turns).toBeGreaterThan(2000 / (16 * STEPS_PER_SLICE));
+  expect(client.answers(unique)[0]!.payload.getUint32(0, true)).toBe(bytes.length);
+  expect([...client.fileSystem.kqueues.kqueues].map(({ knoteCount }) => knoteCount)).toEqual([2000]);
 });
 
 test('works at the same time share a slice', () => {
