@@ -1,3 +1,4 @@
+import type { Credentials } from '../../kern/credentials.ts';
 import { EINTR, EIO, ENOBUFS } from '../../kern/errno.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import type { Operation } from '../../kern/operation.ts';
@@ -14,16 +15,23 @@ class NativeCall extends Call {
   readonly name: string;
   readonly done: (result: number) => void;
   /** It was ended because too many others wait. */
-  isRefused = false;
+  isTurnedAway = false;
 
   readonly beganMs: number;
 
-  constructor(name: string, node: Node, pid: number, beganMs: number, done: (result: number) => void) {
+  constructor(
+    name: string,
+    node: Node,
+    caller: Credentials,
+    beganMs: number,
+    done: (result: number) => void,
+  ) {
     super();
     this.beganMs = beganMs;
     this.name = name;
     this.node = node;
-    this.pid = pid;
+    this.pid = caller.pid;
+    this.uid = caller.uid;
     this.done = done;
   }
 }
@@ -59,18 +67,18 @@ export class CallTable {
   run(
     name: string,
     node: Node,
-    pid: number,
+    caller: Credentials,
     operation: Operation<number>,
     done: (result: number) => void,
   ): void {
     const { scheduler } = this.#kernel;
-    const call = new NativeCall(name, node, pid, this.#kernel.host.clock.monotonicMs(), done);
+    const call = new NativeCall(name, node, caller, this.#kernel.host.clock.monotonicMs(), done);
     call.operation = operation;
     call.onExit = this.#onExit;
     if (!scheduler.start(call)) {
       this.#sleeping.add(call);
-      call.isRefused = this.#sleeping.size > this.#limit;
-      if (this.#isEnding || call.isRefused) scheduler.interrupt(call);
+      call.isTurnedAway = this.#sleeping.size > this.#limit;
+      if (this.#isEnding || call.isTurnedAway) scheduler.interrupt(call);
     }
     this.settle();
   }
@@ -92,7 +100,7 @@ export class CallTable {
     const call = ended as NativeCall;
     this.#sleeping.delete(call);
     this.#report(call, result);
-    call.done(call.isRefused && result === -EINTR ? -ENOBUFS : result);
+    call.done(call.isTurnedAway && result === -EINTR ? -ENOBUFS : result);
   };
 
   #report({ name, node, sleptMs, beganMs }: NativeCall, result: number): void {

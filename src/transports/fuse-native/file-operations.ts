@@ -51,7 +51,7 @@ export class FileOperations extends NameOperations {
       reply(file);
       return;
     }
-    this.server.calls.run('open', node, caller.pid, node.open(file), (result) => {
+    this.server.calls.run('open', node, caller, node.open(file), (result) => {
       if (result < 0) {
         openFiles.drop(file);
         reply(result);
@@ -95,7 +95,7 @@ export class FileOperations extends NameOperations {
     }
     const uio = new MemoryReadUio([target], position);
     const caller = this.server.caller();
-    this.server.calls.run('read', file.node, caller.pid, file.ops.read(file, uio, caller), (result) => {
+    this.server.calls.run('read', file.node, caller, file.ops.read(file, uio, caller), (result) => {
       if (result > 0) readBack?.gave(target.subarray(0, result));
       reply(result);
     });
@@ -121,7 +121,7 @@ export class FileOperations extends NameOperations {
     readBack?.begin(position);
     const uio = new WriteUio([buffer.subarray(0, length)], position);
     const caller = this.server.caller();
-    this.server.calls.run('write', file.node, caller.pid, file.ops.write(file, uio, caller), (result) => {
+    this.server.calls.run('write', file.node, caller, file.ops.write(file, uio, caller), (result) => {
       if (result > 0) readBack?.wrote(result);
       reply(result);
     });
@@ -135,7 +135,7 @@ export class FileOperations extends NameOperations {
       return;
     }
     handles.remove(handle);
-    calls.run('release', file.node, file.credentials.pid, fileSystem.openFiles.close(file), reply);
+    calls.run('release', file.node, file.credentials, fileSystem.openFiles.close(file), reply);
   }
 
   ftruncate(handle: number, sizeBytes: number, reply: Reply): void {

@@ -173,7 +173,7 @@ export class NameOperations {
     const place = this.view.place(newPath);
     if (typeof node === 'number') reply(node);
     else if (typeof place === 'number') reply(place);
-    else reply(this.server.fileSystem.link(node, place.directory, place.name));
+    else reply(this.server.fileSystem.link(node, place.directory, place.name, this.server.caller()));
   }
 
   unlink(path: string, reply: Reply): void {
