@@ -164,35 +164,38 @@ describeMount('quotas', () => {
     };
   }
 
-  test.for(cases)('[SEC-13] $resource: who has reached the quota is refused more, others go on', async (own) => {
-    const { resource, quota, beyond, error, other } = own;
-    const { shell, tryMore } = await floodBy(own);
-    const flooded = await usedBy(mount, alice, resource);
-    expect(flooded).toBeLessThanOrEqual(quota);
-    await tryMore();
-    expect(shell.stdout).toBe('held\ntried\n');
-    const errors = shell.stderr.split('\n').filter((line) => line.includes(error));
-    expect(errors, shell.stderr).toHaveLength(beyond.length);
-    const rows = await mount.table('users');
-    const row = rows.find(
-      (candidate) => candidate['uid'] === alice.uid && candidate['resource'] === resource,
-    )!;
-    expect([row['used'], row['quota']]).toEqual([flooded, quota]);
-    expect(row['refused']).toBeGreaterThanOrEqual(beyond.length);
-    await mount.output(`set -e\n${other}`, { ...bob, timeoutMs: 5000 });
-    expect(await usedBy(mount, bob, resource)).toBe(0);
-    // What is given back can be taken again.
-    shell.kill('SIGKILL');
-    await shell.finished();
-    await mount.output(
-      'rm -rf pipes/* kqueues/*; for n in pairs/*; do [ -d $n ] && rmdir $n; done; rm -f shm/0x*',
-    );
-    await until(
-      async () => (await usedBy(mount, alice, resource)) === 0,
-      () => mount.output('cat info/users'),
-    );
-    await mount.output(`set -e\n${other}`, alice);
-  });
+  test.for(cases)(
+    '[SEC-13] $resource: who has reached the quota is refused more, others go on',
+    async (own) => {
+      const { resource, quota, beyond, error, other } = own;
+      const { shell, tryMore } = await floodBy(own);
+      const flooded = await usedBy(mount, alice, resource);
+      expect(flooded).toBeLessThanOrEqual(quota);
+      await tryMore();
+      expect(shell.stdout).toBe('held\ntried\n');
+      const errors = shell.stderr.split('\n').filter((line) => line.includes(error));
+      expect(errors, shell.stderr).toHaveLength(beyond.length);
+      const rows = await mount.table('users');
+      const row = rows.find(
+        (candidate) => candidate['uid'] === alice.uid && candidate['resource'] === resource,
+      )!;
+      expect([row['used'], row['quota']]).toEqual([flooded, quota]);
+      expect(row['refused']).toBeGreaterThanOrEqual(beyond.length);
+      await mount.output(`set -e\n${other}`, { ...bob, timeoutMs: 5000 });
+      expect(await usedBy(mount, bob, resource)).toBe(0);
+      // What is given back can be taken again.
+      shell.kill('SIGKILL');
+      await shell.finished();
+      await mount.output(
+        'rm -rf pipes/* kqueues/*; for n in pairs/*; do [ -d $n ] && rmdir $n; done; rm -f shm/0x*',
+      );
+      await until(
+        async () => (await usedBy(mount, alice, resource)) === 0,
+        () => mount.output('cat info/users'),
+      );
+      await mount.output(`set -e\n${other}`, alice);
+    },
+  );
 
   test('[SEC-13] root has no quota', async () => {
     for (const { resource } of cases) await mount.setSysctl(`ipcfs.quota.${resource}`, 0);
