@@ -149,10 +149,15 @@ function enumeration(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)!}`;
 }
 
+/** Rows of info/transport that everybody wants to know; of the others, only what a transport cannot do. */
+const HEAD_FACTS: ReadonlySet<string> = new Set(['transport', 'protocol', 'shm-backing', 'shm-detach']);
+
 /** The lines of `ipcfs status`. */
 export function statusLines(status: Status, page: Page): string[] {
   const { version, pid, uptimeSeconds, transport, pipeMemory } = status;
-  const facts = Object.entries(transport).map(([name, value]) => `${name} ${value}`);
+  const facts = Object.entries(transport)
+    .filter(([name, value]) => HEAD_FACTS.has(name) || value === 'no')
+    .map(([name, value]) => (value === 'no' ? `no ${name}` : `${name} ${value}`));
   const head = [
     `ipcfs ${version} on ${printable(status.mount)}`,
     `server ${pid}, up ${duration(uptimeSeconds)}, pipe memory ${byteCount(pipeMemory.usedBytes)} of ${byteCount(pipeMemory.maximumBytes)}`,

@@ -57,6 +57,9 @@ describeMount('ipcfs status', () => {
       expect(lines[1]).toMatch(
         new RegExp(`^server ${mount.server.pid}, up [\\d.]+ s, pipe memory 0 of \\d+M$`),
       );
+      expect(lines[2]).toMatch(
+        /^transport raw, protocol [\d.]+, shm-backing \w+, shm-detach [\w-]+(, no [\w-]+)*$/,
+      );
       expect(lines.slice(3)).toEqual(['', 'no pipes, kqueues, segments or blocked calls']);
     });
 
