@@ -1,12 +1,17 @@
-/** Runs for hours what the tests run for a minute. `npm run soak` is the simulation; other kinds of load have options of their own. */
+/**
+ * Runs for hours what the tests run for a minute. `npm run soak` is the simulation, with --minutes it is the load of shell tools and
+ * other processes on a real mount.
+ */
 import { parseArgs } from 'node:util';
+import { soakMount } from './mount.ts';
 import { replay, soakSimulation } from './simulation.ts';
 
 const DEFAULT_HOURS = 1;
 const DEFAULT_STEPS = 2000;
 
 const USAGE =
-  'usage: npm run soak -- [--simulate] [--hours HOURS] [--steps STEPS] [--seed FIRST]\n' +
+  'usage: npm run soak -- --minutes MINUTES [--seed SEED]\n' +
+  '       npm run soak -- [--simulate] [--hours HOURS] [--steps STEPS] [--seed FIRST]\n' +
   '       npm run soak -- --replay SEED [--steps STEPS]';
 
 function numberOf(text: string | undefined, fallback: number, name: string): number {
@@ -16,10 +21,11 @@ function numberOf(text: string | undefined, fallback: number, name: string): num
   return value;
 }
 
-function main(): boolean {
+async function main(): Promise<boolean> {
   const { values } = parseArgs({
     options: {
       simulate: { type: 'boolean', default: true },
+      minutes: { type: 'string' },
       hours: { type: 'string' },
       steps: { type: 'string' },
       seed: { type: 'string' },
@@ -28,12 +34,16 @@ function main(): boolean {
   });
   const steps = Math.floor(numberOf(values.steps, DEFAULT_STEPS, '--steps'));
   if (values.replay !== undefined) return replay(numberOf(values.replay, 0, '--replay'), steps);
+  if (values.minutes !== undefined) {
+    const minutes = numberOf(values.minutes, 0, '--minutes');
+    return soakMount({ minutes, seed: numberOf(values.seed, Date.now() % 2 ** 32, '--seed') });
+  }
   const hours = numberOf(values.hours, DEFAULT_HOURS, '--hours');
   return soakSimulation({ hours, steps, firstSeed: numberOf(values.seed, 0, '--seed') });
 }
 
 try {
-  if (!main()) process.exitCode = 1;
+  if (!(await main())) process.exitCode = 1;
 } catch (error) {
   if (!(error instanceof TypeError)) throw error;
   process.stderr.write(`soak: ${error.message}\n${USAGE}\n`);
