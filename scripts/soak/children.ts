@@ -62,9 +62,12 @@ export class Child {
   }
 }
 
-/** Runs a bash script to its end: what it prints. Throws when it fails, complains, or takes too long. */
+/**
+ * Runs a bash script to its end: what it prints. Throws when it fails, complains, or takes too long. A shell whose input is a socket, as
+ * Node's pipes are, takes itself for a remote login and would run ~/.bashrc.
+ */
 export async function shell(script: string, cwd: string): Promise<string> {
-  const running = new Child('bash', ['-c', `set -eu -o pipefail\n${script}`], cwd);
+  const running = new Child('bash', ['--norc', '-c', `set -eu -o pipefail\n${script}`], cwd);
   running.child.stdin!.end();
   await running.ended;
   if (running.child.exitCode === 0) return running.output;

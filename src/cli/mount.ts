@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { logByComplaining } from '../host/complain.ts';
 import * as libc from '../host/linux/libc.ts';
 import { mountFileSystem } from '../transports/mount.ts';
 import type { WantedTransport } from '../transports/transport.ts';
@@ -61,6 +62,7 @@ async function serve(
   onReady: () => void,
 ): Promise<void> {
   process.title = 'ipcfs';
+  logByComplaining();
   // A signal that comes before the mount answers must not leave a dead mount behind.
   let isUnwanted = false;
   let stop = (): void => {

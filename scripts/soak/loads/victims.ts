@@ -4,7 +4,7 @@ import { type Load, type Round, sh } from './round.ts';
 
 const LONGEST_LIFE_MS = 150;
 
-/** Scripts that never end by themselves; each in another call. P is a pipe, K a key. */
+/** Scripts that never end by themselves; each in another call. P is a pipe, KEY a key. */
 const SCRIPTS: readonly string[] = [
   'exec cat P',
   'echo x > P',
@@ -16,9 +16,9 @@ const SCRIPTS: readonly string[] = [
   'exec 3<>kqueue; echo "add timer 1 data=3ms" >&3; exec cat <&3',
   'exec 3<>kqueue; echo "add read P" >&3; echo "add proc $$ exit" >&3; exec cat <&3',
   'while :; do echo "add user 1 clear" > kqueue; done',
-  'exec 3>shm/K; dd if=/dev/zero bs=64K count=100 >&3; sleep 60',
-  'exec 3>shm/K; cat shm/K',
-  'exec 3<>shm/ctl; echo "get private 1M create" >&3; read -r ok id <&3; echo "attach $id" >&3; echo "rmid $id" >&3; sleep 60',
+  'exec 3>shm/KEY; dd if=/dev/zero bs=64K count=100 >&3; sleep 60',
+  'exec 3>shm/KEY; cat shm/KEY',
+  'exec 3<>shm/ctl; echo "get KEY 1M create" >&3; read -r ok id <&3; echo "attach $id" >&3; echo "rmid $id" >&3; sleep 60',
   'mkdir pairs/N; exec 3<>pairs/N/0; cat pairs/N/1',
   'while :; do ls -lR . ; cat info/*; done',
   'while :; do : > P.new; mv P.new P; done',
@@ -31,10 +31,10 @@ const killed: Load = async (round) => {
   const script = random
     .pick(SCRIPTS)
     .replaceAll('P', pipe)
-    .replaceAll('shm/K', `shm/${key}`)
+    .replaceAll('KEY', key)
     .replaceAll('pairs/N', `pairs/${name}`);
   await sh(round, `mkfifo ${pipe}`);
-  const victim = new Child('bash', ['-c', script], directory);
+  const victim = new Child('bash', ['--norc', '-c', script], directory);
   await new Promise((resolve) => setTimeout(resolve, random.below(LONGEST_LIFE_MS)));
   victim.kill();
   await victim.ended;

@@ -37,6 +37,12 @@ export const writev = define('int writev(int, void*, int)') as (
 ) => number;
 export const open = define('int open(const char*, int)') as (path: string, flags: number) => number;
 export const close = define('int close(int)') as (descriptor: number) => number;
+export const RLIMIT_NOFILE = 7;
+/** `limits` becomes a struct rlimit: soft and hard limit, 64 bits each. */
+export const getrlimit = define('int getrlimit(int, void*)') as (
+  resource: number,
+  limits: BigUint64Array,
+) => number;
 /** `descriptors` is an array of struct pollfd: descriptor (32 bits), events and revents (16 each). */
 export const poll = define('int poll(void*, unsigned long, int)') as (
   descriptors: Int32Array,

@@ -11,6 +11,7 @@ import {
   type SignalOwner,
   UNKNOWN_IDENTITY,
 } from '../../kern/host.ts';
+import { holdSpareDescriptor } from './descriptor-reserve.ts';
 import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
 import { complain } from '../complain.ts';
 import { SystemClock } from '../system-clock.ts';
@@ -30,6 +31,10 @@ export class LinuxHost implements Host {
   readonly memoryBytes = totalmem();
   /** The mount that this process serves; no file is on it as long as it serves none. */
   mount: MountPlace = { id: -1, deviceMinor: -1 };
+
+  constructor() {
+    holdSpareDescriptor();
+  }
 
   signalOwner(id: number, credentials: Credentials): SignalOwner | number {
     if (id < 0) return this.#groupOwner(id, credentials);

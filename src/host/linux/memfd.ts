@@ -3,6 +3,7 @@ import { ENOMEM } from '../../kern/errno.ts';
 import type { Operation } from '../../kern/operation.ts';
 import type { SegmentBacking } from '../../shm/memory.ts';
 import type { SegmentStorage, StorageMemory } from '../../shm/storage.ts';
+import { keepDescriptor } from './descriptor-reserve.ts';
 import * as libc from './libc.ts';
 
 const MEMFD_NAME = 'ipcfs';
@@ -80,8 +81,9 @@ export class MemfdMemory implements StorageMemory {
   #adopted: MemfdStorage | null = null;
 
   stage(): MemfdStorage | number {
-    const descriptor = libc.memfdCreate(MEMFD_NAME, libc.MFD_CLOEXEC | libc.MFD_ALLOW_SEALING);
-    return descriptor < 0 ? -libc.errno() : new MemfdStorage(descriptor);
+    const flags = libc.MFD_CLOEXEC | libc.MFD_ALLOW_SEALING;
+    const descriptor = keepDescriptor(libc.memfdCreate(MEMFD_NAME, flags));
+    return descriptor < 0 ? descriptor : new MemfdStorage(descriptor);
   }
 
   adopt(staged: SegmentStorage | null): void {

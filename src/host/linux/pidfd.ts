@@ -1,4 +1,5 @@
 import type { PollSource } from '../poll-sources.ts';
+import { keepDescriptor } from './descriptor-reserve.ts';
 import * as libc from './libc.ts';
 import { processStat } from './processes.ts';
 
@@ -22,12 +23,12 @@ export class Pidfd implements PollSource {
   }
 
   /**
-   * A source to be polled, or a negative errno: ESRCH when the process has ended and was waited for. `ended` hears the wait status,
+   * A source to be polled, or a negative errno: ESRCH when the process has ended and was waited for, ENFILE without descriptors. `ended` hears the wait status,
    * or null when this process cannot know it.
    */
   static open(pid: number, ended: (status: number | null) => void): Pidfd | number {
-    const descriptor = libc.pidfdOpen(pid);
-    return descriptor < 0 ? -libc.errno() : new Pidfd(descriptor, pid, ended);
+    const descriptor = keepDescriptor(libc.pidfdOpen(pid));
+    return descriptor < 0 ? descriptor : new Pidfd(descriptor, pid, ended);
   }
 
   readable(): void {

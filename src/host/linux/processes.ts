@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Credentials } from '../../kern/credentials.ts';
+import { withDescriptors } from './descriptor-reserve.ts';
 
 /** What /proc says of a process. */
 export interface ProcessStatus {
@@ -14,7 +15,7 @@ export interface ProcessStatus {
 /** A file of /proc; null when it cannot be read. */
 export function readText(path: string): string | null {
   try {
-    return readFileSync(path, 'latin1');
+    return withDescriptors(() => readFileSync(path, 'latin1'));
   } catch {
     return null;
   }
@@ -86,7 +87,7 @@ export function processStat(pid: number): ProcessStat | null {
 
 /** The processes of a group. */
 export function processGroupMembers(processGroup: number): number[] {
-  return readdirSync('/proc')
+  return withDescriptors(() => readdirSync('/proc'))
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => processStat(pid)?.processGroup === processGroup);

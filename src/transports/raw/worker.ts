@@ -1,9 +1,7 @@
-import { format } from 'node:util';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import createDebug from 'debug';
 import { LinuxProcessEvents } from '../../host/linux/process-events.ts';
 import { FileClosings } from '../../host/linux/file-closings.ts';
-import { complain } from '../../host/complain.ts';
+import { logByComplaining } from '../../host/complain.ts';
 import { LinuxHost } from '../../host/linux/linux-host.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { MemfdMemory } from '../../host/linux/memfd.ts';
@@ -19,9 +17,7 @@ import { Session } from './session.ts';
 import { Flag, type MainMessage, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
 
 // The loop never returns to Node's event loop, which would carry standard error's writes.
-createDebug.log = (...words: unknown[]) => {
-  complain(format(...words) + '\n');
-};
+logByComplaining();
 
 const input = workerData as WorkerInput;
 const host = new LinuxHost();
