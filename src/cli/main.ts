@@ -1,16 +1,9 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander';
-import { EXIT_USAGE, UsageFailure } from './failure.ts';
-import { endWithFailure } from './mount-calls.ts';
-import { fromMountHelper } from './mount-helper.ts';
-import { program } from './program.ts';
-
+/** Node opens the modules of a program all at once: a low limit of open files ends it before it can say what is wrong. */
 try {
-  const root = program();
-  const args = fromMountHelper(root, process.argv.slice(2));
-  if (args.length === 0) throw new UsageFailure("name a command: 'ipcfs --help' lists them");
-  await root.parseAsync(args, { from: 'user' });
+  await import('./run.ts');
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-  else endWithFailure(error);
+  if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error;
+  process.stderr.write("ipcfs: too few files may be open: raise the limit with 'ulimit -n 1024'\n");
+  process.exitCode = 1;
 }
