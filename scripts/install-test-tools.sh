@@ -6,6 +6,7 @@ set -euo pipefail
 declare -A package_of=(
   [fusermount3]=fuse3
   [setpriv]=util-linux
+  [stress-ng]=stress-ng
   [tmux]=tmux
   [zsh]=zsh
   [fish]=fish

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { withDescriptors } from './descriptor-reserve.ts';
 
 /** One mounted file system, as this process sees it. */
 export interface MountEntry {
@@ -22,7 +23,7 @@ function unescape(text: string): string {
 
 /** Every mount, in order: of several on one directory the last is the visible one. */
 export function mountTable(): MountEntry[] {
-  return parseMountTable(readFileSync('/proc/self/mountinfo', 'latin1'));
+  return parseMountTable(withDescriptors(() => readFileSync('/proc/self/mountinfo', 'latin1')));
 }
 
 /** The lines of /proc/PID/mountinfo, read as bytes: one character each. */

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import createDebug from 'debug';
+import { holdSpareDescriptor } from '../../host/linux/descriptor-reserve.ts';
 import { handleBehind } from '../../host/linux/descriptors.ts';
 import { findMappings } from '../../host/linux/mappings.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
@@ -26,6 +27,7 @@ const PASSTHROUGH_REFUSED =
  * MountFailure, and then nothing is left behind.
  */
 export async function mountRaw(options: MountOptions): Promise<Mounted> {
+  holdSpareDescriptor();
   clearMountPoint(options.directory);
   const fuseDescriptor = mountFuse({
     ...options,
