@@ -10,7 +10,7 @@ const DEFAULT_HOURS = 1;
 const DEFAULT_STEPS = 2000;
 
 const USAGE =
-  'usage: npm run soak -- --minutes MINUTES [--seed SEED]\n' +
+  'usage: npm run soak -- --minutes MINUTES [--seed SEED] [--collect]\n' +
   '       npm run soak -- [--simulate] [--hours HOURS] [--steps STEPS] [--seed FIRST]\n' +
   '       npm run soak -- --replay SEED [--steps STEPS]';
 
@@ -26,6 +26,7 @@ async function main(): Promise<boolean> {
     options: {
       simulate: { type: 'boolean', default: true },
       minutes: { type: 'string' },
+      collect: { type: 'boolean', default: false },
       hours: { type: 'string' },
       steps: { type: 'string' },
       seed: { type: 'string' },
@@ -36,7 +37,11 @@ async function main(): Promise<boolean> {
   if (values.replay !== undefined) return replay(numberOf(values.replay, 0, '--replay'), steps);
   if (values.minutes !== undefined) {
     const minutes = numberOf(values.minutes, 0, '--minutes');
-    return soakMount({ minutes, seed: numberOf(values.seed, Date.now() % 2 ** 32, '--seed') });
+    return soakMount({
+      minutes,
+      seed: numberOf(values.seed, Date.now() % 2 ** 32, '--seed'),
+      isCollecting: values.collect,
+    });
   }
   const hours = numberOf(values.hours, DEFAULT_HOURS, '--hours');
   return soakSimulation({ hours, steps, firstSeed: numberOf(values.seed, 0, '--seed') });

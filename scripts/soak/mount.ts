@@ -11,7 +11,7 @@ import type { Load } from './loads/round.ts';
 import { segmentLoads } from './loads/segments.ts';
 import { treeLoads } from './loads/tree.ts';
 import { victimLoads } from './loads/victims.ts';
-import { growth, leaks, mebibytes, type Sample, sampleOf } from './samples.ts';
+import { type Growth, growth, leaks, mebibytes, type Sample, sampleOf } from './samples.ts';
 
 const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
@@ -36,6 +36,8 @@ const LANES: Readonly<Record<string, readonly Load[]>> = {
 export interface MountSoakOptions {
   readonly minutes: number;
   readonly seed: number;
+  /** Whether the server collects all garbage each time: then its heap is what is alive, and has to be flat too. */
+  readonly isCollecting: boolean;
 }
 
 /** A mount under load, and what has been seen of it. */
@@ -44,6 +46,7 @@ interface Soak {
   readonly source: string;
   readonly sourceBytes: Uint8Array;
   readonly seed: number;
+  readonly isCollecting: boolean;
   readonly server: Child;
   readonly startMs: number;
   readonly samples: Sample[];
@@ -133,10 +136,9 @@ async function judge(soak: Soak, start: Sample, descriptorsAtStart: readonly str
   const descriptorsAtEnd = descriptors(server.child.pid!);
   if (descriptorsAtEnd.length > descriptorsAtStart.length)
     left.push(`descriptors ${descriptorsAtStart.join(' ')} -> ${descriptorsAtEnd.join(' ')}`);
-  const memory = [
-    ['rss', growth(samples, (sample) => sample.residentBytes)],
-    ['heap', growth(samples, (sample) => sample.heapBytes)],
-  ] as const;
+  const memory: [string, Growth][] = [['rss', growth(samples, (sample) => sample.residentBytes)]];
+  // What V8 has not collected yet says nothing.
+  if (soak.isCollecting) memory.push(['heap', growth(samples, (sample) => sample.heapBytes)]);
   for (const [what, { earlierBytes, laterBytes, isFlat }] of memory) {
     const medians = `median ${mebibytes(earlierBytes)} MiB, then ${mebibytes(laterBytes)} MiB`;
     say(`${what} after warm-up: ${medians}: ${isFlat ? 'flat' : 'GROWS'}`);
@@ -177,7 +179,7 @@ async function soakMounted(soak: Soak, minutes: number): Promise<boolean> {
 }
 
 /** Everything at once on a mount for so many minutes: a line a minute, and a verdict. Whether nothing was wrong. */
-export async function soakMount({ minutes, seed }: MountSoakOptions): Promise<boolean> {
+export async function soakMount({ minutes, seed, isCollecting }: MountSoakOptions): Promise<boolean> {
   const base = mkdtempSync(join(tmpdir(), 'ipcfs-soak-'));
   const directory = join(base, 'mount');
   mkdirSync(directory);
@@ -185,7 +187,8 @@ export async function soakMount({ minutes, seed }: MountSoakOptions): Promise<bo
   const sourceBytes = randomFillSync(new Uint8Array(SOURCE_BYTES));
   writeFileSync(source, sourceBytes);
   say(`${minutes} minutes, seed ${seed}, Node ${process.version}`);
-  const server = new Child(process.execPath, [program, 'mount', '-f', directory], '/', null);
+  const options = isCollecting ? ['--gc-global'] : [];
+  const server = new Child(process.execPath, [...options, program, 'mount', '-f', directory], '/', null);
   try {
     await untilReady(server, directory);
     const soak: Soak = {
@@ -193,6 +196,7 @@ export async function soakMount({ minutes, seed }: MountSoakOptions): Promise<bo
       source,
       sourceBytes,
       seed,
+      isCollecting,
       server,
       startMs: performance.now(),
       samples: [],

@@ -3,6 +3,8 @@ const MIB = 1024 * 1024;
 const WARM_UP_SHARE = 0.2;
 /** What the median of the later half may lie above that of the earlier one. */
 const GROWTH_LIMIT = 0.1;
+/** Less than this is noise, however small the heap is. */
+const NOISE_BYTES = 2 * MIB;
 
 /** What the server uses and holds at one moment. Names are those of info/metrics. */
 export interface Sample {
@@ -75,7 +77,7 @@ export function growth(samples: readonly Sample[], bytesOf: (sample: Sample) => 
   const middle = warm.length >> 1;
   const earlierBytes = median(warm.slice(0, middle).map(bytesOf));
   const laterBytes = median(warm.slice(middle).map(bytesOf));
-  return { earlierBytes, laterBytes, isFlat: laterBytes <= earlierBytes * (1 + GROWTH_LIMIT) };
+  return { earlierBytes, laterBytes, isFlat: laterBytes <= earlierBytes * (1 + GROWTH_LIMIT) + NOISE_BYTES };
 }
 
 /** What is held now and was not at the start, a word each. */

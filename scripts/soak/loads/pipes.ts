@@ -53,13 +53,14 @@ const records: Load = async (round) => {
   const seen = await sh(
     round,
     `mkfifo pipes/${name}
-     exec 9<>pipes/${name}
+     exec 9<>pipes/${name} 8<pipes/${name}
      writers=()
      for letter in ${letters.join(' ')}; do
        { yes "$(printf '%0${RECORD_BYTES - 1}d' 0 | tr 0 $letter)" || true; } |
-         dd bs=${RECORD_BYTES} count=${count} iflag=fullblock status=none > pipes/${name} 9>&- & writers+=($!)
+         dd bs=${RECORD_BYTES} count=${count} iflag=fullblock status=none > pipes/${name} 8<&- 9>&- & writers+=($!)
      done
-     { dd if=pipes/${name} bs=${random.between(100, 9000)} status=none | sort | uniq -c | tr -s ' ' | cut -c 1-8; } 9>&- & reader=$!
+     { dd bs=${random.between(100, 9000)} status=none | sort | uniq -c | tr -s ' ' | cut -c 1-8; } <&8 8<&- 9>&- & reader=$!
+     exec 8<&-
      wait "\${writers[@]}"
      exec 9>&-
      wait $reader
