@@ -172,6 +172,11 @@ function prepare(): FuseClient {
   return client;
 }
 
+/** Without the mark of a request that comes again: its answer has that mark too. */
+function uniqueOf(message: Buffer): number {
+  return Number(BigInt.asUintN(63, message.readBigUInt64LE(UNIQUE_OFFSET)));
+}
+
 /** How many answers each unique is to have in the end; null for those that interrupts have, which may have one or none. */
 type Wanted = Map<number, number | null>;
 
@@ -184,14 +189,11 @@ function deliver(client: FuseClient, message: Buffer, wanted: Wanted): void {
     if (unique === 0) continue;
     assert(error <= 0 && error >= -4095, 'an error is an errno');
     assert(error === 0 || payload.byteLength === 0, 'an error says nothing else');
-    assert(
-      wanted.has(unique) || BigInt(unique) === message.readBigUInt64LE(UNIQUE_OFFSET),
-      'only requests are answered',
-    );
+    assert(wanted.has(unique) || unique === uniqueOf(message), 'only requests are answered');
   }
   assert(!client.host.logged.some((line) => line.includes('internal error')), client.host.logged.join('\n'));
   const isWhole = message.length >= IN_HEADER_BYTES && message.readUInt32LE(0) === message.length;
-  const unique = message.length >= 16 ? Number(message.readBigUInt64LE(UNIQUE_OFFSET)) : 0;
+  const unique = message.length >= 16 ? uniqueOf(message) : 0;
   if (isWhole && unique > 0 && unique < 2 ** 53) {
     const opcode = message.readUInt32LE(4);
     const answers = (opcodeTable[opcode]?.isAnswered ?? true) ? 1 : 0;
