@@ -189,6 +189,9 @@ export async function soakMount({ minutes, seed, isCollecting }: MountSoakOption
   say(`${minutes} minutes, seed ${seed}, Node ${process.version}`);
   const options = isCollecting ? ['--gc-global'] : [];
   const server = new Child(process.execPath, [...options, program, 'mount', '-f', directory], '/', null);
+  // Without its server every lane ends, and nothing stays mounted.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => server.child.kill('SIGTERM'));
   try {
     await untilReady(server, directory);
     const soak: Soak = {

@@ -171,6 +171,24 @@ test('ends that were told as one all end', () => {
   expect(scene.ended).toEqual(['a', 'b', 'c']);
 });
 
+test('who is released while /proc is read does not end in the place of one that /proc has shown to have ended', () => {
+  const [a, b] = [scene.open(10), scene.open(20)];
+  scene.release(a, 'a');
+  scene.wait(LATER_MS);
+  scene.show({ 10: 1, 20: 1 });
+  // The ends of both are told as one, while requests come without a pause, and the release of b comes after the question.
+  scene.toldCount++;
+  scene.mappings.look();
+  scene.wait(LATER_MS);
+  expect(scene.questions.length).toBe(1);
+  scene.release(b, 'b');
+  scene.show({});
+  expect(scene.ended).toEqual(['a']);
+  scene.wait(LATER_MS);
+  scene.show({});
+  expect([scene.ended, scene.unwatched]).toEqual([['a', 'b'], [WATCH]]);
+});
+
 test('one that /proc has shown and that is told late does not end another', () => {
   const [a, b] = [scene.open(10), scene.open(20)];
   scene.release(a, 'a');

@@ -289,9 +289,14 @@ function endedOnes(
     const rangeCount = left.get(one.pid) ?? 0;
     left.set(one.pid, rangeCount - 1);
     const isUnmapped = rangeCount <= 0;
-    if (isUnmapped && asked.has(one)) unmappedCount++;
+    const isSeenUnmapped = isUnmapped && asked.has(one);
+    if (isSeenUnmapped) unmappedCount++;
     const isSpare = openCounts.get(one.pid)! > (ranges.get(one.pid) ?? 0);
-    likelihoods.set(one, (isUnmapped ? 4 : 0) + (isSpare ? 2 : 0) + (one.isMapped ? 0 : 1));
+    // Who has been released since is looked for again, who was asked for is not: it must not be left over in another's place.
+    likelihoods.set(
+      one,
+      (isSeenUnmapped ? 8 : 0) + (isUnmapped ? 4 : 0) + (isSpare ? 2 : 0) + (one.isMapped ? 0 : 1),
+    );
   }
   const endedCount = Math.max(unmappedCount - inheritedCount, Math.min(endCount, released.length));
   // What has ended for certain, but not which: the likeliest.
