@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { exitNow } from '../host/linux/libc.ts';
 import { commandName } from '../host/linux/processes.ts';
 import { EXIT_FAILURE } from './failure.ts';
-import { lookAtWaits } from './holders.ts';
+import { lookClosely } from './holders.ts';
 import { mountPoint } from './mount-calls.ts';
 import { describeDeadlock, formatWaits, type ProcessDescription, waitsAsJson } from './wait-report.ts';
 
@@ -32,7 +32,7 @@ async function waitsCommand(directory: string, { check, json }: WaitsCommandOpti
   process.stdout.on('error', () => {
     exitNow(EXIT_FAILURE);
   });
-  const look = await lookAtWaits(mountPoint(directory));
+  const look = await lookClosely(mountPoint(directory));
   const certain = look.deadlocks.filter(({ doubts }) => doubts.length === 0);
   if (check && certain.length > 0) process.exitCode = EXIT_DEADLOCK;
   if (json) {

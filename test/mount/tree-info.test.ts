@@ -26,7 +26,19 @@ describeMount('info/ and sysctl/', () => {
 
   test('every table has a JSON file beside it, and both have the same columns', async () => {
     expect(await mount.output('ls -I content info')).toBe(
-      ['handles', 'knotes', 'kqueues', 'metrics', 'pipes', 'shm', 'sysctls', 'transport', 'version', 'waits']
+      [
+        'handles',
+        'knotes',
+        'kqueues',
+        'metrics',
+        'pipes',
+        'shm',
+        'sysctls',
+        'transport',
+        'users',
+        'version',
+        'waits',
+      ]
         .map((name) => `${name}\n${name}.json\n`)
         .join(''),
     );

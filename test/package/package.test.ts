@@ -86,6 +86,7 @@ test('the package has what it needs, and nothing else', () => {
     'README.md',
     'LICENSE',
     'CHANGELOG.md',
+    'SECURITY.md',
     'package.json',
     'dist/man/ipcfs.1',
     'dist/completions/bash/ipcfs',
@@ -102,7 +103,7 @@ test('the package has what it needs, and nothing else', () => {
     expect(existsSync(join(installed, name))).toBe(true);
   }
   const allowed =
-    /^(README\.md|LICENSE|CHANGELOG\.md|package\.json|dist\/man\/|dist\/completions\/|scripts\/system\/|dist\/src\/.*\.(js|d\.ts|js\.map)$)/;
+    /^(README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|package\.json|dist\/man\/|dist\/completions\/|scripts\/system\/|dist\/src\/.*\.(js|d\.ts|js\.map)$)/;
   expect(packed.filter((name) => !allowed.test(name))).toEqual([]);
 });
 
