@@ -36,7 +36,8 @@ export class Running {
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
-      env: { ...process.env, LC_ALL: 'C', ...options.env },
+      // Of a shell in a shell: the outermost would take a socket as its input for a remote login, and read ~/.bashrc.
+      env: { ...process.env, LC_ALL: 'C', SHLVL: '1', ...options.env },
     });
     this.child.stdout!.on('data', (chunk: Buffer) => (this.stdout += chunk.toString('latin1')));
     this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString('latin1')));
