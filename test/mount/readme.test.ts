@@ -91,11 +91,13 @@ describeMount('the commands of the README, in their order, in the mount that its
       timeoutMs: 2 * START_TIMEOUT_MS,
     });
     await until(
-      () => isMounted(mnt) && existsSync(join(mnt, 'info/version')),
+      () => server!.stdout.endsWith('\n') || server!.isFinished,
       () => `a mount: ${server!.stdout}${server!.stderr}`,
       START_TIMEOUT_MS,
     );
     expect([server.stdout, isAsStated(server.stdout, statedOutput(text))]).toEqual([server.stdout, true]);
+    // It says so when the mount answers, and not before.
+    expect(isMounted(mnt) && existsSync(join(mnt, 'info/version'))).toBe(true);
   }
 
   /** As typed: output and errors in one stream, and no command may fail unless the example says what then. */
