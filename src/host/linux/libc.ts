@@ -29,10 +29,10 @@ export const write = define('int write(int, void*, size_t)') as (
   buffer: ArrayBufferView,
   count: number,
 ) => number;
-/** `vector` is an array of struct iovec: address and length, 64 bits each. */
+/** `vector` is an array of struct iovec: address and length, 64 bits each, low word first. */
 export const writev = define('int writev(int, void*, int)') as (
   descriptor: number,
-  vector: BigUint64Array,
+  vector: Uint32Array,
   count: number,
 ) => number;
 export const open = define('int open(const char*, int)') as (path: string, flags: number) => number;

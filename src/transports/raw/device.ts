@@ -1,3 +1,4 @@
+import { IoVector } from '../../host/linux/io-vector.ts';
 import * as libc from '../../host/linux/libc.ts';
 import { PollSet } from '../../host/linux/poll-set.ts';
 import type { PollSources } from '../../host/poll-sources.ts';
@@ -42,7 +43,7 @@ const MAX_SLICES = 16;
 /** /dev/fuse, opened without blocking. */
 export class FuseDevice implements ServedDevice {
   readonly #descriptor: number;
-  readonly #vector = new BigUint64Array(2 * (MAX_SLICES + 1));
+  readonly #vector = new IoVector(MAX_SLICES + 1);
   readonly #pollSet: PollSet;
 
   /** `wakeDescriptor`: an eventfd whose readability ends `wait`. */
@@ -67,13 +68,11 @@ export class FuseDevice implements ServedDevice {
     }
     if (uio.count > MAX_SLICES) uio.join();
     const vector = this.#vector;
-    vector[0] = libc.addressOf(reply.bytes);
-    vector[1] = BigInt(OUT_HEADER_BYTES);
+    vector.set(0, reply.bytes, 0, OUT_HEADER_BYTES);
     for (let index = 0; index < uio.count; index++) {
-      vector[2 * index + 2] = libc.addressOf(uio.sources[index]!) + BigInt(uio.starts[index]!);
-      vector[2 * index + 3] = BigInt(uio.lengths[index]!);
+      vector.set(index + 1, uio.sources[index]!, uio.starts[index]!, uio.lengths[index]!);
     }
-    return libc.writev(this.#descriptor, vector, uio.count + 1) === OUT_HEADER_BYTES + uio.total;
+    return vector.write(this.#descriptor, uio.count + 1) === OUT_HEADER_BYTES + uio.total;
   }
 
   openBacking(descriptor: number): number {
