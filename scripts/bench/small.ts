@@ -3,18 +3,26 @@ import type { BenchMount } from './bench-mount.ts';
 import { NullPeer } from './peers/null-peer.ts';
 import { compare, type Goal, ratioAtMost, type Row } from './rows.ts';
 
-const OPERATIONS = 4000;
+const OPERATIONS = 20_000;
+/** Not measured: whoever comes after a pause finds cores that sleep deeply, and a scheduler that has not placed the two yet. */
+const WARM_UP_OPERATIONS = 4000;
 
-/** Microseconds of a write of one byte, and of the read that follows it, on one descriptor: their mean. */
+/** Writes a byte and reads it again on one descriptor, `operations` of both together. */
+function moveBytes(descriptor: number, operations: number): void {
+  const byte = Buffer.alloc(1);
+  for (let count = 0; count < operations; count += 2) {
+    writeSync(descriptor, byte);
+    readSync(descriptor, byte);
+  }
+}
+
+/** Microseconds of a write of one byte, and of the read that follows it: their mean. */
 function oneByteCost(path: string): number {
   const descriptor = openSync(path, constants.O_RDWR);
-  const byte = Buffer.alloc(1);
   try {
+    moveBytes(descriptor, WARM_UP_OPERATIONS);
     const startMs = performance.now();
-    for (let count = 0; count < OPERATIONS; count += 2) {
-      writeSync(descriptor, byte);
-      readSync(descriptor, byte);
-    }
+    moveBytes(descriptor, OPERATIONS);
     return ((performance.now() - startMs) * 1000) / OPERATIONS;
   } finally {
     closeSync(descriptor);
