@@ -92,8 +92,8 @@ function defineDoctor(root: Command): void {
   root
     .command('doctor')
     .description('say what is missing for a mount, and how to get it')
-    .action(() => {
-      process.exitCode = doctor();
+    .action(async () => {
+      process.exitCode = await doctor();
     });
 }
 

@@ -8,7 +8,6 @@ import { errnoName } from '../kern/errno.ts';
 import { deviceFailure, FUSE_DEVICE } from '../transports/raw/fuse-mount.ts';
 import { CAPABILITY_LOSSES, CAPABILITY_NAMES, kebab } from '../transports/capabilities.ts';
 import { DEFAULT_MODULE, loadModule } from '../transports/fuse-native/binding.ts';
-import { LEGACY_CAPABILITIES } from '../transports/fuse-native/legacy.ts';
 import { EXIT_FAILURE } from './failure.ts';
 
 /** One thing that a mount needs or profits from. */
@@ -24,10 +23,10 @@ interface Finding {
 const SET_USER_ID = 0o4000;
 
 /** `ipcfs doctor`: prints what it finds; the exit status is 0 when a mount can be made. */
-export function doctor(): number {
+export async function doctor(): Promise<number> {
   const isLinux = process.platform === 'linux';
   const raw = isLinux ? [device(), ...rights(), segments()] : [];
-  const findings = [platform(), ...raw, ...hostEvents(), binding(), ...losses()];
+  const findings = [platform(), ...raw, ...hostEvents(), binding(), ...(await losses())];
   for (const { what, isFine, isNeeded, detail } of findings) {
     const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
     process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
@@ -40,8 +39,9 @@ export function doctor(): number {
 }
 
 /** What callers lose with the second transport: the first can do all of it. */
-function losses(): Finding[] {
-  return CAPABILITY_NAMES.filter((name) => !LEGACY_CAPABILITIES[name]).map((name) => ({
+async function losses(): Promise<Finding[]> {
+  const { LEGACY } = await import('../transports/fuse-native/legacy-mount.ts');
+  return CAPABILITY_NAMES.filter((name) => !LEGACY.capabilities[name]).map((name) => ({
     what: `fuse-native ${kebab(name)}`,
     isFine: false,
     isNeeded: false,

@@ -18,6 +18,13 @@ export interface FuseModule {
   readonly validateOptions?: unknown;
 }
 
+/** Whether what a package exports is a class whose objects have these methods. */
+export function hasMethods(fuse: unknown, names: readonly string[]): fuse is FuseModule {
+  if (typeof fuse !== 'function') return false;
+  const prototype = fuse.prototype as Readonly<Record<string, unknown>> | undefined;
+  return names.every((name) => typeof prototype?.[name] === 'function');
+}
+
 export const DEFAULT_MODULE = 'fuse-native';
 
 /** The library that a package needs, and the package of Debian and its kin that has it. */

@@ -138,11 +138,6 @@ export class FileOperations extends NameOperations {
     calls.run('release', file.node, file.credentials, fileSystem.openFiles.close(file), reply);
   }
 
-  ftruncate(handle: number, sizeBytes: number, reply: Reply): void {
-    const file = this.server.handles.get(handle);
-    reply(file === null ? -EBADF : file.node.setAttributes({ sizeBytes }));
-  }
-
   /** `asked` and the answer are Linux's bits; `notify` is called once when they may have changed, and is null for one look. */
   poll(handle: number, asked: number, notify: (() => void) | null, reply: Reply): void {
     const file = this.server.handles.get(handle);

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { MountFailure } from '../transport.ts';
+import { hasMethods } from './binding.ts';
 import { FileOperations } from './file-operations.ts';
 import { legacyOperations, legacyOptions } from './legacy.ts';
-import type { MountContext, Mounts } from './mount.ts';
+import type { Dialect, MountContext, Mounts } from './dialect.ts';
 import { metered } from './metered.ts';
 import { ready } from './ready.ts';
 import { SegmentMount } from './segment-mount.ts';
@@ -12,17 +13,17 @@ import { OuterView, SegmentView } from './tree-view.ts';
  * Two mounts: one whose files all go to the server, which pipes and kqueues need, and in it one for shm/ whose files all go through the page
  * cache, as they must to be mapped.
  */
-export async function mountLegacy(context: MountContext): Promise<Mounts> {
+async function mount(context: MountContext): Promise<Mounts> {
   const { fuse: Fuse, server, platform, options, complain } = context;
   const { fileSystem } = server;
   const outer = new FileOperations(server, new OuterView(fileSystem), { isCached: false });
-  const mount = new Fuse(
+  const outerMount = new Fuse(
     options.directory,
     legacyOperations(metered(outer, fileSystem), complain),
     legacyOptions('direct', platform.mountOptions),
   );
   try {
-    await ready(mount);
+    await ready(outerMount);
   } catch (error) {
     throw new MountFailure(
       `mounting on ${options.directory} failed (${(error as Error).message}): run 'ipcfs doctor'`,
@@ -52,3 +53,30 @@ export async function mountLegacy(context: MountContext): Promise<Mounts> {
     },
   };
 }
+
+/** The API of the package `fuse-native` 2, and of those that have kept it: libfuse 2. */
+export const LEGACY: Dialect = {
+  capabilities: {
+    poll: false,
+    interrupt: false,
+    ioctl: false,
+    callerUser: false,
+    callerProcess: false,
+    perOpenDirectIo: false,
+    passthrough: false,
+    sigpipe: false,
+    mkfifo: true,
+    createInOneStep: false,
+    statusFlags: false,
+    streams: false,
+    independentOpens: false,
+    removeWhileBlocked: false,
+    orderedClose: false,
+    renameFlags: false,
+    separateTimes: false,
+    anyName: false,
+  },
+  waitingCallLimit: Infinity,
+  isSpokenBy: (fuse) => hasMethods(fuse, ['mount', 'unmount']) && fuse.validateOptions === undefined,
+  mount,
+};

@@ -1,60 +1,14 @@
-import { hostResult, linuxOpenFlags } from '../../host/host-numbers.ts';
+import { linuxOpenFlags } from '../../host/host-numbers.ts';
 import type { Timespec } from '../../kern/clock.ts';
-import { EIO } from '../../kern/errno.ts';
-import type { Capabilities } from '../capabilities.ts';
 import type { BindingOperations } from './binding.ts';
+import { type Answer, commonCallbacks, type CommonTarget, type Complain, performer } from './callbacks.ts';
 import type { FileOperations } from './file-operations.ts';
 import type { Stat } from './name-operations.ts';
 import { Turns } from './turns.ts';
 
-/** What the package `fuse-native` can do, and those that have its API only. */
-export const LEGACY_CAPABILITIES: Capabilities = {
-  poll: false,
-  interrupt: false,
-  ioctl: false,
-  callerUser: false,
-  callerProcess: false,
-  perOpenDirectIo: false,
-  passthrough: false,
-  sigpipe: false,
-  mkfifo: true,
-  createInOneStep: false,
-  statusFlags: false,
-  streams: false,
-  independentOpens: false,
-  removeWhileBlocked: false,
-  orderedClose: false,
-  renameFlags: false,
-  separateTimes: false,
-  anyName: false,
-};
-
 /** The operations that a mount of this API calls: some other process may perform them. */
-export type LegacyTarget = Pick<
-  FileOperations,
-  | 'getattr'
-  | 'readdir'
-  | 'readlink'
-  | 'statfs'
-  | 'mknod'
-  | 'mkdir'
-  | 'symlink'
-  | 'link'
-  | 'unlink'
-  | 'rmdir'
-  | 'rename'
-  | 'chmod'
-  | 'chown'
-  | 'utimens'
-  | 'truncate'
-  | 'ftruncate'
-  | 'open'
-  | 'read'
-  | 'write'
-  | 'release'
->;
-
-type Answer = (result: number, value?: unknown, more?: unknown) => void;
+export type LegacyTarget = CommonTarget &
+  Pick<FileOperations, 'getattr' | 'readdir' | 'rename' | 'chmod' | 'chown' | 'utimens' | 'open'>;
 
 function millisecondsOf({ seconds, nanoseconds }: Timespec): number {
   // The binding takes unsigned numbers.
@@ -80,25 +34,10 @@ function statWords(stat: Stat): object {
  * The callbacks of `fuse-native` 2: it gives no caller, no flags but those of open, and 32 bits for the number of an open file. There is no
  * callback `create`: it would not be told the flags, so the host's kernel makes the name first, and then opens it.
  */
-export function legacyOperations(
-  target: LegacyTarget,
-  complain: (call: string, error: unknown) => void,
-): BindingOperations {
-  const turns = new Turns();
-  const perform = (call: string, answer: Answer, body: (reply: Answer) => void): void => {
-    const reply: Answer = (result, value, more) => {
-      answer(hostResult(result), value, more);
-    };
-    turns.enqueue(call === 'release', () => {
-      try {
-        body(reply);
-      } catch (error) {
-        complain(call, error);
-        reply(-EIO);
-      }
-    });
-  };
+export function legacyOperations(target: LegacyTarget, complain: Complain): BindingOperations {
+  const perform = performer(new Turns(), complain);
   return {
+    ...commonCallbacks(target, perform),
     getattr(path: string, answer: Answer) {
       perform('getattr', answer, (reply) => {
         target.getattr(path, (result, stat) => {
@@ -111,46 +50,6 @@ export function legacyOperations(
         target.readdir(path, (result, list) => {
           reply(result, list?.names, list?.stats.map(statWords));
         });
-      });
-    },
-    readlink(path: string, answer: Answer) {
-      perform('readlink', answer, (reply) => {
-        target.readlink(path, reply);
-      });
-    },
-    statfs(_path: string, answer: Answer) {
-      perform('statfs', answer, (reply) => {
-        target.statfs(reply);
-      });
-    },
-    mknod(path: string, mode: number, _device: number, answer: Answer) {
-      perform('mknod', answer, (reply) => {
-        target.mknod(path, mode, reply);
-      });
-    },
-    mkdir(path: string, mode: number, answer: Answer) {
-      perform('mkdir', answer, (reply) => {
-        target.mkdir(path, mode, reply);
-      });
-    },
-    symlink(content: string, path: string, answer: Answer) {
-      perform('symlink', answer, (reply) => {
-        target.symlink(content, path, reply);
-      });
-    },
-    link(path: string, newPath: string, answer: Answer) {
-      perform('link', answer, (reply) => {
-        target.link(path, newPath, reply);
-      });
-    },
-    unlink(path: string, answer: Answer) {
-      perform('unlink', answer, (reply) => {
-        target.unlink(path, reply);
-      });
-    },
-    rmdir(path: string, answer: Answer) {
-      perform('rmdir', answer, (reply) => {
-        target.rmdir(path, reply);
       });
     },
     rename(path: string, newPath: string, answer: Answer) {
@@ -173,36 +72,11 @@ export function legacyOperations(
         target.utimens(path, timespecOf(accessedMs), timespecOf(modifiedMs), reply);
       });
     },
-    truncate(path: string, sizeBytes: number, answer: Answer) {
-      perform('truncate', answer, (reply) => {
-        target.truncate(path, sizeBytes, reply);
-      });
-    },
-    ftruncate(_path: string, handle: number, sizeBytes: number, answer: Answer) {
-      perform('truncate', answer, (reply) => {
-        target.ftruncate(handle, sizeBytes, reply);
-      });
-    },
     open(path: string, flags: number, answer: Answer) {
       perform('open', answer, (reply) => {
         target.open(path, linuxOpenFlags(flags), (result, opened) => {
           reply(result, opened?.handle);
         });
-      });
-    },
-    read(_path: string, handle: number, buffer: Buffer, length: number, position: number, answer: Answer) {
-      perform('read', answer, (reply) => {
-        target.read(handle, buffer, length, position, reply);
-      });
-    },
-    write(_path: string, handle: number, buffer: Buffer, length: number, position: number, answer: Answer) {
-      perform('write', answer, (reply) => {
-        target.write(handle, buffer, length, position, reply);
-      });
-    },
-    release(_path: string, handle: number, answer: Answer) {
-      perform('release', answer, (reply) => {
-        target.release(handle, reply);
       });
     },
   };

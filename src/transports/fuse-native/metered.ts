@@ -1,15 +1,14 @@
 import type { FileSystem } from '../../vfs/file-system.ts';
-import type { LegacyTarget } from './legacy.ts';
 import type { Reply } from './server.ts';
 
 /** Calls that may sleep: the table of calls reports them, with what they slept. */
 const REPORTED_ELSEWHERE = new Set<PropertyKey>(['open', 'read', 'write', 'release']);
 
 /** The same operations, reported to info/metrics. */
-export function metered(target: LegacyTarget, { kernel, operations }: FileSystem): LegacyTarget {
+export function metered<Target extends object>(target: Target, { kernel, operations }: FileSystem): Target {
   const { clock } = kernel.host;
   return new Proxy(target, {
-    get(_target, name: keyof LegacyTarget) {
+    get(_target, name: keyof Target & string) {
       const operation = target[name] as (...words: unknown[]) => void;
       if (REPORTED_ELSEWHERE.has(name)) return operation.bind(target);
       const kind = operations.kind(name);

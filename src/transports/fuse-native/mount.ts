@@ -9,11 +9,10 @@ import { FileSystem } from '../../vfs/file-system.ts';
 import { type Capabilities, capabilityRows } from '../capabilities.ts';
 import { MapperQuery } from '../common/mapper-query.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
-import { type FuseModule, loadModule } from './binding.ts';
+import { loadModule } from './binding.ts';
 import { CallTable, complainOf } from './calls.ts';
+import { dialectOf, type MountContext, type Mounts } from './dialect.ts';
 import { HandleTable } from './handles.ts';
-import { LEGACY_CAPABILITIES } from './legacy.ts';
-import { mountLegacy } from './legacy-mount.ts';
 import { PollTimer } from './poll-timer.ts';
 import type { Server } from './server.ts';
 
@@ -24,37 +23,14 @@ const WATCH_INTERVAL_MS = 500;
 /** Until libfuse's threads have sent the last answers: nothing tells when they have. */
 const LAST_ANSWERS_MS = 50;
 
-/** The mounts of one tree: several where one cannot serve all files. */
-export interface Mounts {
-  /** Where they are, the innermost first. */
-  readonly directories: readonly string[];
-  /** Settles when one of them has ended by itself. */
-  readonly lost: Promise<void>;
-  /** After they have been taken away. */
-  close(): void;
-}
-
-/** What the two APIs that bindings have need in order to mount. */
-export interface MountContext {
-  readonly fuse: FuseModule;
-  readonly server: Server;
-  readonly platform: Platform;
-  readonly options: MountOptions;
-  readonly complain: (call: string, error: unknown) => void;
-}
-
 /**
  * Mounts through a package that binds libfuse, and serves the mount from this thread: nothing here may wait for the mount. Resolves once it
  * answers; rejects with a MountFailure, and then nothing is left behind.
  */
 export async function mountNative(options: MountOptions): Promise<Mounted> {
   const fuse = loadModule(options.fuseModule);
-  if (fuse.validateOptions !== undefined) {
-    throw new MountFailure(
-      `${options.fuseModule} binds libfuse 3 and takes other options: use fuse-native or @cocalc/fuse-native`,
-    );
-  }
-  const capabilities = LEGACY_CAPABILITIES;
+  const dialect = dialectOf(fuse, options.fuseModule);
+  const { capabilities } = dialect;
   checkOptions(options, capabilities);
   const platform = await loadPlatform();
   await clearMountPoint(options.directory);
@@ -72,7 +48,7 @@ export async function mountNative(options: MountOptions): Promise<Mounted> {
     memory,
     events,
   );
-  const calls = new CallTable(fileSystem, Infinity);
+  const calls = new CallTable(fileSystem, dialect.waitingCallLimit);
   kernel.sysctls.preset('kern.ipc.pipe_buf', platform.pipeBufBytes);
   for (const [name, value] of options.sysctls) kernel.sysctls.preset(name, value);
   fileSystem.blockedCalls = () => calls.blockedCalls();
@@ -93,7 +69,7 @@ export async function mountNative(options: MountOptions): Promise<Mounted> {
       complainOf(kernel, call, error);
     },
   };
-  const mounts = await mountLegacy(context);
+  const mounts = await dialect.mount(context);
   if (platform.findMappings !== null) {
     const find = platform.findMappings;
     const query = new MapperQuery(kernel, () => {

@@ -1,4 +1,4 @@
-import { EILSEQ, EINVAL, ENOTDIR, EPERM } from '../../kern/errno.ts';
+import { EBADF, EILSEQ, EINVAL, ENOTDIR, EPERM } from '../../kern/errno.ts';
 import type { Timespec } from '../../kern/clock.ts';
 import { Directory } from '../../vfs/directory.ts';
 import { type AttributeChange, type Node, S_IFIFO, S_IFMT, S_IFREG, SymbolicLink } from '../../vfs/node.ts';
@@ -15,6 +15,9 @@ const NAME_MAX_BYTES = 255;
 const UNCHANGED_ID = 0xffff_ffff;
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
+
+/** What a call is about: a path, or the number of an open file. */
+export type Subject = string | number;
 
 /** stat(2), as the bindings take it. */
 export interface Stat {
@@ -74,15 +77,21 @@ export class NameOperations {
     this.view = view;
   }
 
-  getattr(path: string, reply: Reply<Stat>): void {
-    const node = this.view.find(path);
+  getattr(subject: Subject, reply: Reply<Stat>): void {
+    const node = this.#find(subject);
     if (typeof node === 'number') {
       reply(node);
       return;
     }
     // The host's kernel holds the directory's lock since the mknod, so this is the mknod's own look.
-    const type = this.#newFifos.delete(path) ? S_IFIFO : node.type;
-    reply(0, statOf(node, type));
+    const isNewFifo = typeof subject === 'string' && this.#newFifos.delete(subject);
+    reply(0, statOf(node, isNewFifo ? S_IFIFO : node.type));
+  }
+
+  /** The node, or a negative errno. */
+  #find(subject: Subject): Node | number {
+    if (typeof subject === 'string') return this.view.find(subject);
+    return this.server.handles.get(subject)?.node ?? -EBADF;
   }
 
   readdir(path: string, reply: Reply<{ names: string[]; stats: Stat[] }>): void {
@@ -222,13 +231,13 @@ export class NameOperations {
     return error;
   }
 
-  chmod(path: string, mode: number, reply: Reply): void {
-    this.change(path, { mode: mode & 0o7777 }, reply);
+  chmod(subject: Subject, mode: number, reply: Reply): void {
+    this.#change(subject, { mode: mode & 0o7777 }, reply);
   }
 
-  chown(path: string, uid: number, gid: number, reply: Reply): void {
-    this.change(
-      path,
+  chown(subject: Subject, uid: number, gid: number, reply: Reply): void {
+    this.#change(
+      subject,
       {
         ...(uid >>> 0 === UNCHANGED_ID ? {} : { uid }),
         ...(gid >>> 0 === UNCHANGED_ID ? {} : { gid }),
@@ -238,20 +247,25 @@ export class NameOperations {
   }
 
   /** Absent times stay. */
-  utimens(path: string, accessed: Timespec | undefined, modified: Timespec | undefined, reply: Reply): void {
-    this.change(
-      path,
+  utimens(
+    subject: Subject,
+    accessed: Timespec | undefined,
+    modified: Timespec | undefined,
+    reply: Reply,
+  ): void {
+    this.#change(
+      subject,
       { ...(accessed === undefined ? {} : { accessed }), ...(modified === undefined ? {} : { modified }) },
       reply,
     );
   }
 
-  truncate(path: string, sizeBytes: number, reply: Reply): void {
-    this.change(path, { sizeBytes }, reply);
+  truncate(subject: Subject, sizeBytes: number, reply: Reply): void {
+    this.#change(subject, { sizeBytes }, reply);
   }
 
-  protected change(path: string, change: AttributeChange, reply: Reply): void {
-    const node = this.view.find(path);
+  #change(subject: Subject, change: AttributeChange, reply: Reply): void {
+    const node = this.#find(subject);
     reply(typeof node === 'number' ? node : node.setAttributes(change));
   }
 }
