@@ -36,7 +36,11 @@ export class KqueueHandle implements RecordSink {
   #recordsRead = 0;
   /** The beginning of a line whose end has not been written yet. */
   partialLine = '';
+  /** Lines that have been read in part, by the process that reads them. */
   readonly #rests = new Map<number, Uint8Array>();
+  /** The thread that has read a part of a line last, and its process. */
+  #restThread = 0;
+  #restProcess = 0;
 
   constructor(kqueue: Kqueue, file: File, isDescriptor: boolean) {
     this.kqueue = kqueue;
@@ -95,8 +99,13 @@ export class KqueueHandle implements RecordSink {
     this.#rests.set(reader, rest);
   }
 
-  #reader(credentials: Credentials): number {
-    return this.kqueue.subsystem.environment.processOf(credentials.pid);
+  /** The caller's process. Asking for it takes longer than a read, and shells read lines byte by byte: it is asked for once a line. */
+  #reader({ pid }: Credentials): number {
+    if (pid !== this.#restThread || !this.#rests.has(this.#restProcess)) {
+      this.#restProcess = this.kqueue.subsystem.environment.processOf(pid);
+      this.#restThread = pid;
+    }
+    return this.#restProcess;
   }
 }
 

@@ -121,25 +121,62 @@ describe('events as lines', () => {
 });
 
 describe('reading', () => {
+  /** What a thread reads when it asks for one byte. */
+  function byteFor(world: KqueueWorld, kq: File, pid: number): string {
+    const buffer = new Uint8Array(1);
+    const uio = new MemoryReadUio([buffer]);
+    const call = new ReadCall(world.kernel, kq.ops.read(kq, uio, { ...user, pid }), buffer);
+    return world.startCall(call).text;
+  }
+
   test('K32 a reader gets a line byte by byte, and another reader gets another line meanwhile', () => {
     const { world, kq, say } = setUp();
     say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\n');
-    const byteFor = (pid: number): string => {
-      const buffer = new Uint8Array(1);
-      const uio = new MemoryReadUio([buffer]);
-      const call = new ReadCall(world.kernel, kq.ops.read(kq, uio, { ...user, pid }), buffer);
-      return world.startCall(call).text;
-    };
     let first = '';
     let second = '';
     while (!first.endsWith('\n') || !second.endsWith('\n')) {
-      if (!first.endsWith('\n')) first += byteFor(1);
-      if (!second.endsWith('\n')) second += byteFor(2);
+      if (!first.endsWith('\n')) first += byteFor(world, kq, 1);
+      if (!second.endsWith('\n')) second += byteFor(world, kq, 2);
     }
     expect([first, second]).toEqual([
       'user 1 data=0 flags=oneshot fflags=0 udata=-\n',
       'user 2 data=0 flags=oneshot fflags=0 udata=-\n',
     ]);
+  });
+
+  test('K32 threads of one process go on with one line, and another process has its own', () => {
+    const { world, kq, say } = setUp();
+    world.threads.set(11, 10);
+    say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\n');
+    const readers = [10, 11, 20];
+    const texts = new Map([10, 20].map((process) => [process, '']));
+    for (let turn = 0; [...texts.values()].some((text) => !text.endsWith('\n')); turn++) {
+      const thread = readers[turn % readers.length]!;
+      const process = thread === 20 ? 20 : 10;
+      if (!texts.get(process)!.endsWith('\n'))
+        texts.set(process, texts.get(process)! + byteFor(world, kq, thread));
+    }
+    expect([...texts.values()]).toEqual([
+      'user 1 data=0 flags=oneshot fflags=0 udata=-\n',
+      'user 2 data=0 flags=oneshot fflags=0 udata=-\n',
+    ]);
+  });
+
+  test('K32 who reads byte by byte is looked up once a line, and again for the next', () => {
+    const { world, kq, say } = setUp();
+    say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\n');
+    const readLine = (): string => {
+      let line = '';
+      while (!line.endsWith('\n')) line += byteFor(world, kq, 7);
+      return line;
+    };
+    const before = world.processQuestions;
+    expect(readLine()).toMatch(/^user 1 /);
+    expect(world.processQuestions - before).toBe(1);
+    // Meanwhile the thread has become another process's.
+    world.threads.set(7, 8);
+    expect(readLine()).toMatch(/^user 2 /);
+    expect(world.processQuestions - before).toBe(2);
   });
 
   test('K34 poll tells the reader in the middle of a line, and nobody else, that there is more', () => {

@@ -144,6 +144,10 @@ export class KqueueWorld extends World implements IdentResolver {
   /** Open files by process and number. */
   readonly #descriptors = new Map<number, Map<number, File>>();
   readonly paths = new Map<string, File>();
+  /** Processes of threads that are not the first of theirs. */
+  readonly threads = new Map<number, number>();
+  /** How often the host was asked for the process of a thread. */
+  processQuestions = 0;
   #lastDescriptor = 2;
 
   constructor(options: { choose?: Chooser; processEvents?: ProcessEvents | null } = {}) {
@@ -151,7 +155,10 @@ export class KqueueWorld extends World implements IdentResolver {
     this.kqueues = new KqueueSubsystem(this.kernel, {
       resolver: this,
       processEvents: options.processEvents === undefined ? this.processes : options.processEvents,
-      processOf: (thread) => thread,
+      processOf: (thread) => {
+        this.processQuestions++;
+        return this.threads.get(thread) ?? thread;
+      },
     });
   }
 
