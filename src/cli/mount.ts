@@ -41,7 +41,7 @@ export async function mountCommand(directory: string, options: MountCommandOptio
   const path = resolveMountPoint(directory);
   if (readyDescriptor !== undefined)
     await serveInBackground(path, options, settings, Number(readyDescriptor));
-  else if (options.foreground) await serve(path, options, settings, () => undefined);
+  else if (options.foreground) await serveInForeground(path, options, settings);
   else await startBackground(settings);
 }
 
@@ -90,8 +90,24 @@ async function serve(
   if (isUnwanted) stop();
   else onReady();
   await mounted.ended;
-  // libfuse leaves threads behind that would keep this process.
-  if (options.transport !== 'raw') process.exit(process.exitCode ?? 0);
+}
+
+/** Ends this process: libfuse leaves threads behind that would keep it, also where it has not come as far as a mount. */
+function exitAfterLibfuse({ transport }: MountCommandOptions): void {
+  if (transport !== 'raw') process.exit();
+}
+
+async function serveInForeground(
+  directory: string,
+  options: MountCommandOptions,
+  settings: readonly SysctlSetting[],
+): Promise<void> {
+  try {
+    await serve(directory, options, settings, () => undefined);
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+  exitAfterLibfuse(options);
 }
 
 async function serveInBackground(
@@ -111,6 +127,7 @@ async function serveInBackground(
   } catch (error) {
     process.exitCode = report(error);
   }
+  exitAfterLibfuse(options);
 }
 
 /** The caller stops listening once the mount answers: what is written then must go nowhere, not fail. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { loadPlatform } from '../host/platform.ts';
+import { removeSegmentDirectory, segmentMountsOf } from '../transports/common/segment-mounts.ts';
 import { CommandFailure } from './failure.ts';
 import { findMount, isIpcfs } from './mount-point.ts';
 
@@ -15,10 +16,15 @@ export async function umountCommand(directory: string): Promise<void> {
   const path = findMount(directory);
   const pid = await serverOf(path);
   if (pid !== null && signal(pid) && (await isGone(path))) return;
-  if (!isIpcfs(path) || (await (await loadPlatform()).unmount(path))) return;
-  throw new CommandFailure(
-    `you may not unmount ${directory}: run this as the user who mounted it, or as root`,
-  );
+  const platform = await loadPlatform();
+  if (isIpcfs(path) && !(await platform.unmount(path))) {
+    throw new CommandFailure(
+      `you may not unmount ${directory}: run this as the user who mounted it, or as root`,
+    );
+  }
+  for (const segments of segmentMountsOf(path)) {
+    if (await platform.unmount(segments)) removeSegmentDirectory(segments);
+  }
 }
 
 /** The serving process, as it says itself; null when it does not answer. */

@@ -16,10 +16,17 @@ export function mountAt(directory: string, table = mountTable()): MountEntry | n
   return table.findLast((entry) => entry.directory === directory) ?? null;
 }
 
-/** Whether a mount is ours: macFUSE has one type for all, so there the source says it. */
-export function isIpcfsMount(entry: MountEntry | null): boolean {
-  if (entry === null) return false;
+/** The type of the mounts beside or within ours that have only its segments. */
+const SEGMENT_TYPE = `${FILE_SYSTEM_TYPE}.shm`;
+
+/** Whether a mount is ours, or has the segments of one: macFUSE has one type for all, so there the source says it. */
+export function isMountOfOurs(entry: MountEntry): boolean {
   return (
     entry.type === FILE_SYSTEM_TYPE || (entry.type.includes('fuse') && entry.source === FILE_SYSTEM_NAME)
   );
+}
+
+/** Whether a mount is ours. */
+export function isIpcfsMount(entry: MountEntry | null): boolean {
+  return entry !== null && isMountOfOurs(entry) && entry.type !== SEGMENT_TYPE;
 }

@@ -14,6 +14,8 @@ export interface Platform {
   readonly pipeBufBytes: number;
   /** Options for the mount, as `-o` takes them, beside those that libfuse has everywhere. */
   readonly mountOptions: readonly string[];
+  /** Whether this user can mount within a mount of his own. */
+  readonly canNestMounts: boolean;
   createMemory(): StorageMemory;
   /** Null where the host tells nothing of its processes. */
   createProcessEvents(sources: PollSources): ProcessEvents | null;

@@ -51,7 +51,7 @@ export const CAPABILITY_LOSSES: Readonly<Record<CapabilityName, string>> = {
   callerProcess:
     'fd:N and the descriptors of kqueue.bin are EBADF, watching signals is EOPNOTSUPP, info/waits shows pid 0, shmseg counts all processes as one',
   perOpenDirectIo:
-    'shm/ is a mount of its own within the mount; shm/ctl in it is a symbolic link, and so are the ids of segments and other spellings of their keys than that of the maker, which ls shows',
+    'shm/ is a mount of its own within the mount, or for users other than root a symbolic link to one; shm/ctl in it is a symbolic link, and so are the ids of segments and other spellings of their keys than that of the maker, which ls shows',
   passthrough: 'segments are mapped through the page cache',
   sigpipe: 'a writer without a reader gets EPIPE, and no signal',
   mkfifo: 'mkfifo fails; touch makes a pipe',

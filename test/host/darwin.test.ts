@@ -64,7 +64,7 @@ test('a host without memfd and process events has memory of its own, PIPE_BUF of
   expect(platform.pipeBufBytes).toBe(512);
   expect(platform.createProcessEvents({ add: () => undefined, remove: () => undefined })).toBe(null);
   expect(platform.mountOptions).toContain('daemon_timeout=0');
-  expect(platform.mountOptions).toContain('allow_recursion');
+  expect(platform.canNestMounts).toBe(false);
   const staged = platform.createMemory().stage();
   if (typeof staged === 'number') throw new Error('no memory');
   expect(staged.write(3, Uint8Array.of(1, 2))).toBe(0);

@@ -44,6 +44,24 @@ describeMount('choosing a transport', () => {
     await until(() => !isRunning(pid) && !isRunning(inner[0]!));
   });
 
+  test('--noexec holds in both of its mounts', async () => {
+    const directory = scratch.directory();
+    await scratch.mount(directory, ['--transport', 'fuse-native', '--noexec']);
+    const script = `awk '$2 ~ "^${directory}(/shm)?$" && $4 ~ /(^|,)noexec(,|$)/ { print $2 }' /proc/mounts`;
+    expect((await run('bash', ['-c', script])).stdout).toBe(`${directory}\n${directory}/shm\n`);
+    await ipcfs(['umount', directory]);
+  });
+
+  test('the root of another mount is refused in one line', async () => {
+    const directory = scratch.directory();
+    await run('mount', ['-t', 'tmpfs', 'none', directory]);
+    const refused = await ipcfs(['mount', '--transport', 'fuse-native', directory]);
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^ipcfs: [^\n]* is a mount point already, [^\n]*: choose a directory in it\n$/,
+    );
+  });
+
   test.for(['', '/shm'])('a server whose mount%s is taken away by others ends', async (part) => {
     const directory = scratch.directory();
     const pid = await scratch.mount(directory, ['--transport', 'fuse-native']);

@@ -19,12 +19,11 @@ describeMount('mounts by a user, through fusermount3', () => {
 
   beforeAll(async () => {
     configuration = join(kept.directory(), 'fuse.conf');
-    const device = kept.directory();
     writeFileSync(configuration, '# user_allow_other\n', { mode: 0o644 });
-    namespace = await MountNamespace.start(`mount -t tmpfs none '${device}'
-      mknod -m 666 '${device}/fuse' c 10 229
-      mount --bind '${device}/fuse' /dev/fuse
-      mount --bind '${configuration}' /etc/fuse.conf`);
+    namespace = await MountNamespace.startWithDevice(
+      kept.directory(),
+      `mount --bind '${configuration}' /etc/fuse.conf`,
+    );
   });
   afterEach(async () => {
     for (const pid of pids.splice(0)) if (isRunning(pid)) process.kill(pid, 'SIGKILL');

@@ -55,10 +55,10 @@ export class Driver {
     });
   }
 
-  static async start(options: RunOptions): Promise<Driver> {
-    const driver = new Driver(
-      new Running(process.execPath, [driverProgram], { timeoutMs: 120_000, ...options }),
-    );
+  /** `wrapper`: a command that starts it elsewhere, or as somebody else. */
+  static async start(options: RunOptions, wrapper: readonly string[] = []): Promise<Driver> {
+    const words = [...wrapper, process.execPath, driverProgram];
+    const driver = new Driver(new Running(words[0]!, words.slice(1), { timeoutMs: 120_000, ...options }));
     const hello = new PendingCall();
     driver.#pending.push(hello);
     const { result, text } = await hello.promise;

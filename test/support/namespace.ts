@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Finished, run, Running, until } from './process.ts';
+import { type Finished, run, Running, type RunOptions, until } from './process.ts';
 
 export interface User {
   readonly uid: number;
@@ -27,11 +27,31 @@ export class MountNamespace {
     return new MountNamespace(holder);
   }
 
-  /** Runs a program in it to its end. */
-  run(command: string, args: readonly string[], { uid, gid } = rootUser): Promise<Finished> {
+  /**
+   * One where every user may open the device, as most systems have it; `directory`: an empty one for this, `setup` as for `start`.
+   */
+  static startWithDevice(directory: string, setup = ''): Promise<MountNamespace> {
+    return MountNamespace.start(`mount -t tmpfs -o mode=755 none '${directory}'
+      mknod -m 666 '${directory}/fuse' c 10 229
+      mount --bind '${directory}/fuse' /dev/fuse
+      ${setup}`);
+  }
+
+  /** What comes before a command to run it in here as this user. */
+  enter({ uid, gid } = rootUser): string[] {
     const identity = ['--reuid', String(uid), '--regid', String(gid), '--clear-groups', '--'];
-    const enter = ['-t', String(this.#holder.pid), '-m', '--', 'setpriv', ...identity];
-    return run('nsenter', [...enter, command, ...args]);
+    return ['nsenter', '-t', String(this.#holder.pid), '-m', '--', 'setpriv', ...identity];
+  }
+
+  /** Runs a program in it to its end. */
+  run(
+    command: string,
+    args: readonly string[],
+    user = rootUser,
+    options: RunOptions = {},
+  ): Promise<Finished> {
+    const [program, ...words] = [...this.enter(user), command, ...args] as [string, ...string[]];
+    return run(program, words, options);
   }
 
   /** Whether something is mounted on `directory` in it. */

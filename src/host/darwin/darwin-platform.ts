@@ -19,8 +19,6 @@ export function createDarwinPlatform(run: RunProgram = runProgram): Platform {
     mountOptions: [
       // Otherwise macFUSE takes a server for dead, and ends its mount, once a call has waited for a minute.
       'daemon_timeout=0',
-      // The mount for segments lies within the other.
-      'allow_recursion',
       // Finder's ._ files and Apple's extended attributes would be pipes and segments here.
       'noappledouble',
       'noapplexattr',
@@ -28,6 +26,8 @@ export function createDarwinPlatform(run: RunProgram = runProgram): Platform {
       'nobrowse',
       'volname=ipcfs',
     ],
+    // macFUSE's helper is root too, and refuses mounts within its mounts unless told otherwise.
+    canNestMounts: false,
     createMemory: () => new HeapStorageMemory(),
     createProcessEvents: () => null,
     async unmount(directory) {

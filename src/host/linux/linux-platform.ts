@@ -21,6 +21,8 @@ export function createLinuxPlatform(run: RunProgram = runProgram): Platform {
     host: new LinuxHost(),
     pipeBufBytes: PIPE_BUF_BYTES,
     mountOptions: [],
+    // The helper of libfuse is root to the kernel, and a mount lets in only who has mounted it.
+    canNestMounts: process.getuid!() === 0,
     createMemory: () => new MemfdMemory(),
     createProcessEvents: (sources) => new LinuxProcessEvents(sources),
     async unmount(directory) {

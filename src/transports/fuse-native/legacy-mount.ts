@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { makeSegmentDirectory, removeSegmentDirectory } from '../common/segment-mounts.ts';
 import { MountFailure } from '../transport.ts';
 import { hasMethods } from './binding.ts';
 import { FileOperations } from './file-operations.ts';
@@ -9,49 +10,87 @@ import { ready } from './ready.ts';
 import { SegmentMount } from './segment-mount.ts';
 import { OuterView, SegmentView } from './tree-view.ts';
 
+/** Where the mount for segments is, and how it and the outer one lead to each other. */
+interface SegmentPlace {
+  readonly directory: string;
+  /** What shm/ of the outer mount links to; null when the other lies on it. */
+  readonly link: string | null;
+  /** The outer mount's root, from the other's. */
+  readonly outer: string;
+}
+
 /**
- * Two mounts: one whose files all go to the server, which pipes and kqueues need, and in it one for shm/ whose files all go through the page
+ * Within the outer mount, or in a directory of its own: the helper that mounts for a user is root, whom the kernel does not let into that
+ * user's mount.
+ */
+function segmentPlace(directory: string, canNest: boolean): SegmentPlace {
+  if (canNest) return { directory: join(directory, 'shm'), link: null, outer: '..' };
+  const own = makeSegmentDirectory(directory);
+  return { directory: own, link: own, outer: directory };
+}
+
+/**
+ * Two mounts: one whose files all go to the server, which pipes and kqueues need, and one for shm/ whose files all go through the page
  * cache, as they must to be mapped.
  */
 async function mount(context: MountContext): Promise<Mounts> {
   const { fuse: Fuse, server, platform, options, complain } = context;
   const { fileSystem } = server;
-  const outer = new FileOperations(server, new OuterView(fileSystem), { isCached: false });
+  const place = segmentPlace(options.directory, platform.canNestMounts);
+  const { directory } = place;
+  const removePlace = (): void => {
+    if (place.link !== null) removeSegmentDirectory(directory);
+  };
+  const mountOptions = [...platform.mountOptions, ...(options.noExec === true ? ['noexec'] : [])];
+  const outer = new FileOperations(server, new OuterView(fileSystem, place.link), { isCached: false });
   const outerMount = new Fuse(
     options.directory,
     legacyOperations(metered(outer, fileSystem), complain),
-    legacyOptions('direct', platform.mountOptions),
+    legacyOptions('direct', mountOptions),
   );
   try {
     await ready(outerMount);
   } catch (error) {
-    throw new MountFailure(
-      `mounting on ${options.directory} failed (${(error as Error).message}): run 'ipcfs doctor'`,
-    );
+    removePlace();
+    throw mountingFailed(options.directory, error as Error);
   }
-  const directory = join(options.directory, 'shm');
-  const target = new FileOperations(server, new SegmentView(fileSystem), { isCached: true });
+  const target = new FileOperations(server, new SegmentView(fileSystem, place.outer), { isCached: true });
   let segments: SegmentMount;
   try {
     segments = await SegmentMount.start(metered(target, fileSystem), complain, {
       directory,
       module: options.fuseModule,
       mountKind: 'cached',
-      options: platform.mountOptions,
+      options: mountOptions,
     });
   } catch (error) {
     await platform.unmount(options.directory);
-    throw new MountFailure(
-      `mounting on ${directory} failed (${(error as Error).message}): run 'ipcfs doctor'`,
-    );
+    removePlace();
+    throw mountingFailed(directory, error as Error);
   }
   return {
     directories: [directory, options.directory],
     lost: segments.ended,
     close: () => {
       segments.stop();
+      removePlace();
     },
   };
+}
+
+function mountingFailed(directory: string, { message }: Error): MountFailure {
+  // The binding's own words, for the root of another file system.
+  if (message === 'Mountpoint in use') {
+    return new MountFailure(
+      `${directory} is a mount point already, which fuse-native does not mount over: choose a directory in it`,
+    );
+  }
+  if (message.includes('failed to exec fusermount')) {
+    return new MountFailure(
+      'mounting needs root or fusermount: install the package fuse3 (apt-get install fuse3), or fuse',
+    );
+  }
+  return new MountFailure(`mounting on ${directory} failed (${message}): run 'ipcfs doctor'`);
 }
 
 /** The API of the package `fuse-native` 2, and of those that have kept it: libfuse 2. */

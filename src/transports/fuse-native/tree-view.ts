@@ -94,26 +94,42 @@ export class TreeView {
   }
 }
 
-/** The tree without what the inner mount has. */
+/** A link that a view shows in the place of something of the tree, which statfs does not count. */
+function shownLink({ context, uid, gid }: Directory, target: string): SymbolicLink {
+  const link = new SymbolicLink(context, { mode: 0o777, uid, gid }, target);
+  context.inodeRemoved();
+  return link;
+}
+
+/** The tree without what the mount for segments has. */
 export class OuterView extends TreeView {
   readonly #root: Directory;
   readonly #shm: Directory;
+  /** What shm/ looks like here: the directory to mount on, or a link to where that mount is. */
+  readonly #shown: Node;
 
-  constructor(fileSystem: FileSystem) {
+  /** `target`: where the mount for segments is when it is not on shm/ itself. */
+  constructor(fileSystem: FileSystem, target: string | null) {
     super(fileSystem.root);
     this.#root = fileSystem.root;
     this.#shm = fileSystem.root.entries.get(SHM) as Directory;
+    this.#shown = target === null ? this.#shm : shownLink(this.#shm, bytesOfName(target)!);
   }
 
   protected override lookup(directory: Directory, name: Name): Node | number {
     if (directory === this.#shm) return -ENOENT;
     if (directory === this.#root && name === HIDDEN_CONTROL) return this.#shm.entries.get(CONTROL)!;
+    if (directory === this.#root && name === SHM) return this.#shown;
     return super.lookup(directory, name);
   }
 
   override list(directory: Directory): DirectoryEntry[] {
     const list = super.list(directory);
-    return directory === this.#shm ? list.slice(0, 2) : list;
+    if (directory === this.#shm) return list.slice(0, 2);
+    const { inode, type } = this.#shown;
+    return directory === this.#root
+      ? list.map((entry) => (entry.name === SHM ? { ...entry, inode, type } : entry))
+      : list;
   }
 }
 
@@ -128,11 +144,12 @@ export class SegmentView extends TreeView {
   /** By target: the links of one segment differ by where they lie. */
   readonly #links = new WeakMap<SegmentNode, Map<string, SymbolicLink>>();
 
-  constructor(fileSystem: FileSystem) {
+  /** `outer`: the root of the outer mount as seen from this one's root. */
+  constructor(fileSystem: FileSystem, outer: string) {
     const shm = fileSystem.root.entries.get(SHM) as Directory;
     super(shm);
     this.#shm = shm;
-    this.#control = this.#link(`../${HIDDEN_CONTROL}`);
+    this.#control = shownLink(shm, bytesOfName(`${outer}/${HIDDEN_CONTROL}`)!);
   }
 
   protected override lookup(directory: Directory, name: Name): Node | number {
@@ -174,17 +191,9 @@ export class SegmentView extends TreeView {
     }
     let link = links.get(target);
     if (link === undefined) {
-      link = this.#link(target);
+      link = shownLink(this.#shm, target);
       links.set(target, link);
     }
-    return link;
-  }
-
-  #link(target: string): SymbolicLink {
-    const { context, uid, gid } = this.#shm;
-    const link = new SymbolicLink(context, { mode: 0o777, uid, gid }, target);
-    // It is no file that statfs counts.
-    context.inodeRemoved();
     return link;
   }
 }

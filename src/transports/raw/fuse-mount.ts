@@ -4,6 +4,7 @@ import { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM, errnoName } from '../../ke
 import * as libc from '../../host/linux/libc.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
 import { FILE_SYSTEM_NAME, FILE_SYSTEM_TYPE } from '../../host/mounts.ts';
+import { removeSegmentDirectory, segmentMountsOf } from '../common/segment-mounts.ts';
 import { MountFailure, type MountOptions } from '../transport.ts';
 
 type MountFlags = Pick<MountOptions, 'directory' | 'allowOther' | 'noExec'>;
@@ -35,7 +36,7 @@ function isDead(directory: string): boolean {
 export function clearMountPoint(directory: string): void {
   for (;;) {
     const entry = mountAt(directory);
-    if (entry?.type !== FILE_SYSTEM_TYPE) return;
+    if (entry?.type !== FILE_SYSTEM_TYPE) break;
     if (!isDead(directory)) {
       throw new MountFailure(`${directory} is already an ipcfs mount: run 'ipcfs umount ${directory}' first`);
     }
@@ -44,6 +45,9 @@ export function clearMountPoint(directory: string): void {
         `${directory} holds a dead mount that you may not remove: run 'umount ${directory}' as root`,
       );
     }
+  }
+  for (const abandoned of segmentMountsOf(directory)) {
+    if (unmount(abandoned)) removeSegmentDirectory(abandoned);
   }
 }
 
