@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { FileClosings } from '../host/linux/file-closings.ts';
@@ -25,8 +25,8 @@ const SET_USER_ID = 0o4000;
 /** `ipcfs doctor`: prints what it finds; the exit status is 0 when a mount can be made. */
 export async function doctor(): Promise<number> {
   const isLinux = process.platform === 'linux';
-  const raw = isLinux ? [device(), ...rights(), segments()] : [];
-  const findings = [platform(), ...raw, ...hostEvents(), binding(), ...(await losses())];
+  const linux = isLinux ? [device(), ...rights(), ...libraryUses()] : [];
+  const findings = [platform(), ...linux, binding(), ...(await losses())];
   for (const { what, isFine, isNeeded, detail } of findings) {
     const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
     process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
@@ -49,12 +49,19 @@ async function losses(): Promise<Finding[]> {
   }));
 }
 
+/** What takes calls of the C library: the first transport, and what it can do. */
+function libraryUses(): Finding[] {
+  if (libc.libraryFailure === null) return [segments(), ...hostEvents()];
+  const detail = libc.libraryFailure.message;
+  return [{ what: 'transport raw', isFine: false, isNeeded: false, detail }];
+}
+
 /** The package for the second transport: needed only where there is no other. */
 function binding(): Finding {
   const found = (isFine: boolean, detail: string): Finding => ({
     what: 'transport fuse-native',
     isFine,
-    isNeeded: process.platform !== 'linux',
+    isNeeded: process.platform !== 'linux' || libc.libraryFailure !== null,
     detail,
   });
   try {
@@ -92,11 +99,12 @@ function device(): Finding {
           detail: `you may not open it: 'chmod 666 ${FUSE_DEVICE}' as root lets every user mount`,
         };
   }
-  const descriptor = libc.open(FUSE_DEVICE, libc.O_RDWR | libc.O_CLOEXEC);
-  if (descriptor < 0) {
-    return { what, isFine: false, isNeeded: true, detail: deviceFailure(libc.errno()).message };
+  try {
+    closeSync(openSync(FUSE_DEVICE, 'r+'));
+  } catch (error) {
+    const { message } = deviceFailure(-(error as NodeJS.ErrnoException).errno!);
+    return { what, isFine: false, isNeeded: true, detail: message };
   }
-  libc.close(descriptor);
   return { what, isFine: true, isNeeded: true, detail: 'there, and you may open it' };
 }
 
@@ -135,7 +143,7 @@ function isSetUserId(program: string): boolean {
 }
 
 function rights(): Finding[] {
-  const helper = findProgram('fusermount3');
+  const helper = findProgram('fusermount3') ?? findProgram('fusermount');
   const allowOther = readOptional('/etc/fuse.conf').split('\n').includes('user_allow_other');
   return [
     rightToMount(helper),
@@ -169,7 +177,6 @@ function segments(): Finding {
     isNeeded: false,
     detail,
   });
-  if (process.platform !== 'linux') return found(false, 'mapped on Linux only');
   const [major = 0, minor = 0] = release()
     .split('.')
     .map((part) => Number.parseInt(part, 10));
@@ -193,7 +200,6 @@ function segments(): Finding {
 
 /** What kqueues can hear of processes; everything else that they watch is in the mount. */
 function hostEvents(): Finding[] {
-  if (process.platform !== 'linux') return [];
   const { hearsForks, hearsSignals } = availableEvents();
   return [
     {

@@ -1,3 +1,4 @@
+import { LibraryFailure } from '../host/linux/libc.ts';
 import { MountFailure } from '../transports/transport.ts';
 
 export const EXIT_FAILURE = 1;
@@ -19,7 +20,7 @@ export function report(error: unknown): number {
     process.stderr.write(`ipcfs: ${error.message}\n`);
     return EXIT_USAGE;
   }
-  if (error instanceof CommandFailure || error instanceof MountFailure) {
+  if (error instanceof CommandFailure || error instanceof MountFailure || error instanceof LibraryFailure) {
     process.stderr.write(`ipcfs: ${error.message}\n`);
     return EXIT_FAILURE;
   }

@@ -31,7 +31,8 @@ const READY_DESCRIPTOR_VARIABLE = 'IPCFS_READY_FD';
 /** Set for it too: the settings of its mount, as JSON. The configuration file may be a pipe that can be read once. */
 const SETTINGS_VARIABLE = 'IPCFS_SETTINGS';
 const READY_DESCRIPTOR = 3;
-const READY = 'ready\n';
+/** What it says then, in a line with the remark that there may be. */
+const READY = 'ready ';
 const STANDARD_ERROR = 2;
 
 /** `ipcfs mount`: serves in this process with -f, otherwise in one of its own that it waits for. */
@@ -59,7 +60,7 @@ async function serve(
   directory: string,
   options: MountCommandOptions,
   settings: readonly SysctlSetting[],
-  onReady: () => void,
+  onReady: (remark: string) => void,
 ): Promise<void> {
   process.title = 'ipcfs';
   logByComplaining();
@@ -88,7 +89,7 @@ async function serve(
     mounted.stop();
   };
   if (isUnwanted) stop();
-  else onReady();
+  else onReady(mounted.remark ?? '');
   await mounted.ended;
 }
 
@@ -103,7 +104,7 @@ async function serveInForeground(
   settings: readonly SysctlSetting[],
 ): Promise<void> {
   try {
-    await serve(directory, options, settings, () => undefined);
+    await serve(directory, options, settings, tell);
   } catch (error) {
     process.exitCode = report(error);
   }
@@ -119,8 +120,8 @@ async function serveInBackground(
   // Holding a working directory would keep the file system that it is on from being unmounted.
   process.chdir('/');
   try {
-    await serve(directory, options, settings, () => {
-      writeSync(readyDescriptor, READY);
+    await serve(directory, options, settings, (remark) => {
+      writeSync(readyDescriptor, `${READY}${remark}\n`);
       closeSync(readyDescriptor);
       if (process.env['DEBUG'] === undefined) forgetStandardError();
     });
@@ -130,8 +131,14 @@ async function serveInBackground(
   exitAfterLibfuse(options);
 }
 
+function tell(remark: string): void {
+  if (remark !== '') process.stderr.write(`ipcfs: ${remark}\n`);
+}
+
 /** The caller stops listening once the mount answers: what is written then must go nowhere, not fail. */
 function forgetStandardError(): void {
+  // Without it, what is written fails, which nobody minds.
+  if (libc.libraryFailure !== null) return;
   const nowhere = openSync('/dev/null', 'w');
   libc.dup2(nowhere, STANDARD_ERROR);
   closeSync(nowhere);
@@ -157,7 +164,7 @@ async function startBackground(settings: readonly SysctlSetting[]): Promise<void
   const outcome = await new Promise<'ready' | 'failed'>((resolve, reject) => {
     ready.on('data', (chunk: Buffer) => {
       said += chunk.toString();
-      if (said === READY) resolve('ready');
+      if (said.startsWith(READY) && said.endsWith('\n')) resolve('ready');
     });
     child.on('error', reject);
     child.on('close', () => {
@@ -171,6 +178,7 @@ async function startBackground(settings: readonly SysctlSetting[]): Promise<void
       throw new CommandFailure('the server ended without a word');
     return;
   }
+  tell(said.slice(READY.length).trim());
   ready.destroy();
   child.stderr?.destroy();
   child.unref();

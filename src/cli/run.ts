@@ -4,6 +4,12 @@ import { endWithFailure } from './mount-calls.ts';
 import { fromMountHelper } from './mount-helper.ts';
 import { program } from './program.ts';
 
+// Who reads what is printed may have had enough: `ipcfs doctor | head -n 1`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 try {
   const root = program();
   const args = fromMountHelper(root, process.argv.slice(2));

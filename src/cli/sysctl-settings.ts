@@ -1,4 +1,4 @@
-import { LinuxHost } from '../host/linux/linux-host.ts';
+import { PortableHost } from '../host/portable-host.ts';
 import { EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
 import { Kernel } from '../kern/kernel.ts';
 import { isTunable, parseInteger, type SysctlRegistry } from '../kern/sysctl.ts';
@@ -26,7 +26,7 @@ export interface SysctlTrial {
  * after the others: the order in which they are given matters only for tunables that set each other.
  */
 export function trySysctls(settings: readonly SysctlSetting[]): SysctlTrial {
-  const kernel = new Kernel(new LinuxHost());
+  const kernel = new Kernel(new PortableHost());
   new FileSystem(kernel, { uid: 0, gid: 0, version: '', pid: 0 });
   const possible: SysctlSetting[] = [];
   let left = settings;

@@ -7,6 +7,8 @@ const STANDARD_ERROR = 2;
 
 /** Keeps what libraries write to standard error, until `end`, which gives it. Our own failures are one line; theirs become part of it. */
 export function captureStandardError(): { end(): string } {
+  // Then they are heard as they are.
+  if (libc.libraryFailure !== null) return { end: () => '' };
   const directory = mkdtempSync(join(tmpdir(), 'ipcfs-'));
   const file = openSync(join(directory, 'stderr'), 'w+');
   rmSync(directory, { recursive: true });

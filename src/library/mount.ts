@@ -2,9 +2,9 @@ import { realpath, stat } from 'node:fs/promises';
 import { Kernel } from '../kern/kernel.ts';
 import { ENOTDIR } from '../kern/errno.ts';
 import { packageVersion } from '../host/package.ts';
-import { LinuxHost } from '../host/linux/linux-host.ts';
+import { PortableHost } from '../host/portable-host.ts';
 import { DEFAULT_MODULE } from '../transports/fuse-native/binding.ts';
-import { mountRaw } from '../transports/raw/mount.ts';
+import { mountFileSystem } from '../transports/mount.ts';
 import { MountFailure } from '../transports/transport.ts';
 import { FileSystem } from '../vfs/file-system.ts';
 import { IpcError } from './error.ts';
@@ -49,7 +49,7 @@ export async function mount(settings: MountSettings): Promise<Mount> {
   checkSysctls(sysctls);
   const directory = await realpath(settings.directory);
   if (!(await stat(directory)).isDirectory()) throw new IpcError(-ENOTDIR, 'mount', directory);
-  const mounted = await mountRaw({
+  const mounted = await mountFileSystem({
     directory,
     transport: 'raw',
     fuseModule: DEFAULT_MODULE,
@@ -81,7 +81,7 @@ export async function mount(settings: MountSettings): Promise<Mount> {
 
 /** Tries settings on a tree that nobody mounts: the serving thread takes them as they are. */
 function checkSysctls(sysctls: readonly (readonly [name: string, value: number])[]): void {
-  const kernel = new Kernel(new LinuxHost());
+  const kernel = new Kernel(new PortableHost());
   new FileSystem(kernel, { uid: 0, gid: 0, version: '', pid: 0 });
   for (const [name, value] of sysctls) {
     const error = kernel.sysctls.preset(name, value);

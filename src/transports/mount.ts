@@ -19,6 +19,10 @@ function needsRaw({ allowOther, shmBacking }: MountOptions): boolean {
   return allowOther || shmBacking === 'passthrough';
 }
 
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+}
+
 /**
  * Mounts by the transport that was asked for; of either, the raw one if it can mount. Only what is used is loaded. Resolves once the mount
  * answers; rejects with a MountFailure, and then nothing is left behind.
@@ -40,7 +44,11 @@ export async function mountFileSystem(options: MountOptions): Promise<Mounted> {
       log('raw: %o', failure);
       if (needsRaw(options)) throw failure;
       try {
-        return await mountNative(options);
+        const mounted = await mountNative(options);
+        return {
+          ...mounted,
+          remark: `mounted by fuse-native, whose losses 'ipcfs doctor' lists, since raw failed: ${firstLine(failure)}`,
+        };
       } catch (error) {
         log('fuse-native: %o', error);
         // What keeps the better transport from mounting is what is worth mending.

@@ -25,6 +25,8 @@ export interface MountOptions {
 export interface Mounted {
   /** Settles when the mount has ended, however it came about; rejects when its server failed. */
   readonly ended: Promise<void>;
+  /** One line for a person, when the mount is not the one that they would have expected. */
+  readonly remark?: string;
   /** Unmounts: blocked calls are answered, the mount point is free, `ended` settles. */
   stop(): void;
 }

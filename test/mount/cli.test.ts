@@ -167,6 +167,15 @@ describeMount('the command line', () => {
     expect(stdout).toMatch(/^MISSING right to mount +run as root, or install fusermount3/m);
   });
 
+  test('a reader that has had enough ends a command without a word', async () => {
+    const { stdout, stderr } = await run('bash', [
+      '-c',
+      `${ipcfsCommand} doctor | :; ${ipcfsCommand} doctor | head -n 1`,
+    ]);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^ok {6}system [^\n]*\n$/);
+  });
+
   test('doctor finds nothing missing for root', async () => {
     const { status, stdout, stderr } = await ipcfs(['doctor']);
     expect([status, stderr]).toEqual([0, '']);

@@ -7,12 +7,11 @@ import { run, until } from '../support/process.ts';
 
 /** Makes Node say that it is on macOS, and the C library one that has none of the functions that Linux's has. */
 const DARWIN = `
-import { register } from 'node:module';
+import Module from 'node:module';
 Object.defineProperty(process, 'platform', { value: 'darwin' });
-const library = 'data:text/javascript,' + encodeURIComponent(
-  'export default { load: () => ({ func() { throw new Error("not there") } }), struct() {}, errno: () => 0 }');
-register('data:text/javascript,' + encodeURIComponent(
-  \`export const resolve = (name, context, next) => name === 'koffi' ? { url: '\${library}', shortCircuit: true } : next(name, context)\`));
+const library = { load: () => ({ func() { throw new Error('not there'); } }), struct() {}, errno: () => 0 };
+const load = Module._load;
+Module._load = function (name, ...rest) { return name === 'koffi' ? library : load.call(this, name, ...rest); };
 `;
 
 describeMount('choosing a transport', () => {

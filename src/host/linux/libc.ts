@@ -1,4 +1,31 @@
-import koffi from 'koffi';
+import { createRequire } from 'node:module';
+
+type Koffi = typeof import('koffi').default;
+
+/** One line that says what to do when the C library cannot be called. */
+export class LibraryFailure extends Error {
+  override readonly name = 'LibraryFailure';
+}
+
+/** koffi's binaries are packages of their own, and optional to npm: an installation may be without one. */
+function loadKoffi(): Koffi | null {
+  try {
+    return createRequire(import.meta.url)('koffi') as Koffi;
+  } catch {
+    return null;
+  }
+}
+
+const koffi = loadKoffi();
+const library = koffi?.load(null) ?? null;
+
+/** Why no function here can be called; null when they can. */
+export const libraryFailure: LibraryFailure | null =
+  library === null
+    ? new LibraryFailure(
+        `the npm package koffi has no binary for ${process.platform}-${process.arch} here: 'npm install --include=optional' installs it`,
+      )
+    : null;
 
 /**
  * The C library calls that a mount needs. Results are as in C: -1 with `errno()`. Addresses of structures are passed as typed
@@ -6,11 +33,10 @@ import koffi from 'koffi';
  */
 type Pointer = ArrayBufferView | null;
 
-const library = koffi.load(null);
-
 /** A function of the C library. One that this system does not have fails when it is called: other systems load this file too. */
 function define(prototype: string): unknown {
   try {
+    if (library === null) throw libraryFailure!;
     return library.func(prototype);
   } catch (error) {
     return () => {
@@ -57,7 +83,9 @@ export const umount2 = define('int umount2(const char*, int)') as (target: strin
 export const dup2 = define('int dup2(int, int)') as (from: number, to: number) => number;
 export const kill = define('int kill(int, int)') as (pid: number, signal: number) => number;
 /** Ends the process at once: nothing is flushed, and threads that are in a system call are not waited for. */
-export const exitNow = define('void _exit(int)') as (status: number) => never;
+export const exitNow = (
+  library === null ? (status: number) => process.exit(status) : define('void _exit(int)')
+) as (status: number) => never;
 const syscall3 = define('long syscall(long, long, long, long)') as (
   number: number,
   a: number,
@@ -86,12 +114,12 @@ export const recvmsg = define('int recvmsg(int, void*, int)') as (
 
 /** The error number of the last call of this thread. */
 export function errno(): number {
-  return koffi.errno();
+  return koffi!.errno();
 }
 
 /** The address of the bytes that a view shows. Stable: array buffers do not move. */
 export function addressOf(view: Pointer): bigint {
-  return koffi.address(view);
+  return koffi!.address(view);
 }
 
 const SYS_tkill = 200;
@@ -109,6 +137,7 @@ export const KCMP_FILE = 0;
 
 /** kcmp(2): 0 when what the two processes have is the same, 1 to 3 when it is not, -1 when it cannot be compared. */
 export function kcmp(pid: number, otherPid: number, type: number, a: number, b: number): number {
+  if (library === null) return -1;
   return syscall5(process.arch === 'arm64' ? SYS_kcmp_arm64 : SYS_kcmp, pid, otherPid, type, a, b);
 }
 

@@ -1,5 +1,8 @@
+import { HeapStorageMemory } from '../../shm/storage.ts';
 import type { Platform, RunProgram } from '../platform.ts';
+import { PortableHost } from '../portable-host.ts';
 import { runProgram } from '../run-program.ts';
+import { libraryFailure } from './libc.ts';
 import { LinuxHost } from './linux-host.ts';
 import { findMappings } from './mappings.ts';
 import { MemfdMemory } from './memfd.ts';
@@ -15,16 +18,20 @@ const UNMOUNTERS: readonly (readonly string[])[] = [
   ['fusermount', '-u', '-z', '--'],
 ];
 
-/** Linux, for a server that is mounted through a library. `run`: for tests. */
+/**
+ * Linux, for a server that is mounted through a library. Where the C library cannot be called it is what any system has. `run`: for
+ * tests.
+ */
 export function createLinuxPlatform(run: RunProgram = runProgram): Platform {
+  const hasLibrary = libraryFailure === null;
   return {
-    host: new LinuxHost(),
+    host: hasLibrary ? new LinuxHost() : new PortableHost(),
     pipeBufBytes: PIPE_BUF_BYTES,
     mountOptions: [],
     // The helper of libfuse is root to the kernel, and a mount lets in only who has mounted it.
     canNestMounts: process.getuid!() === 0,
-    createMemory: () => new MemfdMemory(),
-    createProcessEvents: (sources) => new LinuxProcessEvents(sources),
+    createMemory: () => (hasLibrary ? new MemfdMemory() : new HeapStorageMemory()),
+    createProcessEvents: (sources) => (hasLibrary ? new LinuxProcessEvents(sources) : null),
     async unmount(directory) {
       for (const [program, ...args] of UNMOUNTERS) {
         if ((await run(program!, [...args, directory])) === 0) return true;

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawnSync, type SpawnSyncOptions, type SpawnSyncReturns } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM, errnoName } from '../../kern/errno.ts';
 import * as libc from '../../host/linux/libc.ts';
@@ -10,7 +10,8 @@ import { MountFailure, type MountOptions } from '../transport.ts';
 type MountFlags = Pick<MountOptions, 'directory' | 'allowOther' | 'noExec'>;
 
 export const FUSE_DEVICE = '/dev/fuse';
-const HELPER = 'fusermount3';
+/** Set-user-id programs that mount for users: that of libfuse 3, and that of libfuse 2, which does the same. */
+const HELPERS = ['fusermount3', 'fusermount'] as const;
 const PROBE_TIMEOUT_MS = 3000;
 const HELPER_TIMEOUT_MS = 10_000;
 
@@ -51,14 +52,29 @@ export function clearMountPoint(directory: string): void {
   }
 }
 
-/** Detaches the mount at `directory`: as root by the system call, otherwise through fusermount3. False when neither could. */
+/** Detaches the mount at `directory`: as root by the system call, otherwise through a helper. False when neither could. */
 export function unmount(directory: string): boolean {
-  if (libc.umount2(directory, libc.MNT_DETACH) === 0) return true;
-  const helper = spawnSync(HELPER, ['-u', '-z', '--', directory], {
-    timeout: HELPER_TIMEOUT_MS,
-    stdio: 'ignore',
-  });
+  const mayCall = libc.libraryFailure === null;
+  if (mayCall && libc.umount2(directory, libc.MNT_DETACH) === 0) return true;
+  const { helper } = runHelper(['-u', '-z', '--', directory], { stdio: 'ignore' });
   return helper.status === 0;
+}
+
+/** EACCES is also what a search comes to whose path has folders that the user may not enter. */
+function isMissing(error: NodeJS.ErrnoException | undefined): boolean {
+  return error?.code === 'ENOENT' || error?.code === 'EACCES';
+}
+
+/** Runs the first helper that is there; `name` is the one that was tried last. */
+function runHelper(
+  args: readonly string[],
+  options: SpawnSyncOptions,
+): { name: string; helper: SpawnSyncReturns<string> } {
+  for (const name of HELPERS) {
+    const helper = spawnSync(name, args, { timeout: HELPER_TIMEOUT_MS, ...options, encoding: 'utf8' });
+    if (!isMissing(helper.error) || name === HELPERS.at(-1)) return { name, helper };
+  }
+  throw new Error('not reached');
 }
 
 /** Mounts on `directory`; the descriptor of the connection, which the caller closes. */
@@ -132,22 +148,20 @@ function mountByHelper({ directory, allowOther, noExec }: MountFlags): number {
       ...(noExec === true ? ['noexec'] : []),
       ...(allowOther ? ['allow_other'] : []),
     ];
-    const helper = spawnSync(HELPER, ['-o', options.join(','), '--', directory], {
-      timeout: HELPER_TIMEOUT_MS,
+    const { name, helper } = runHelper(['-o', options.join(','), '--', directory], {
       stdio: ['ignore', 'ignore', 'pipe', theirs],
       env: { ...process.env, _FUSE_COMMFD: '3' },
-      encoding: 'utf8',
     });
-    if (helper.error !== undefined) throw helperFailure(helper.error);
+    if (helper.error !== undefined) throw helperFailure(name, helper.error);
     if (helper.status !== 0) {
       const reason = helper.stderr.trim().split('\n').at(-1) ?? '';
-      throw new MountFailure(`${reason === '' ? `${HELPER} failed` : reason}: run 'ipcfs doctor'`);
+      throw new MountFailure(`${reason === '' ? `${name} failed` : reason}: run 'ipcfs doctor'`);
     }
     // Without our copy of the other end, a helper that sent nothing shows as end-of-file instead of silence.
     closeSync(theirs);
     pair[1] = -1;
     const descriptor = receiveDescriptor(ours);
-    if (descriptor < 0) throw new MountFailure(`${HELPER} handed over no connection: run 'ipcfs doctor'`);
+    if (descriptor < 0) throw new MountFailure(`${name} handed over no connection: run 'ipcfs doctor'`);
     libc.setNonBlocking(descriptor);
     return descriptor;
   } finally {
@@ -156,11 +170,11 @@ function mountByHelper({ directory, allowOther, noExec }: MountFlags): number {
   }
 }
 
-function helperFailure(error: NodeJS.ErrnoException): MountFailure {
+function helperFailure(name: string, error: NodeJS.ErrnoException): MountFailure {
   return new MountFailure(
-    error.code === 'ENOENT'
-      ? `mounting needs root or ${HELPER}: install the package fuse3 (apt-get install fuse3)`
-      : `${HELPER} could not be run (${error.message}): run 'ipcfs doctor'`,
+    isMissing(error)
+      ? `mounting needs root or ${HELPERS[0]}: install the package fuse3 (apt-get install fuse3)`
+      : `${name} could not be run (${error.message}): run 'ipcfs doctor'`,
   );
 }
 

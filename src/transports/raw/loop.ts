@@ -19,8 +19,8 @@ const LONGEST_WAIT_MS = 2 ** 31 - 1;
 /** While requests keep the loop from sleeping, it looks this often for events of the host. */
 const LOOK_MS = 1;
 
-/** Why a loop has ended. */
-export type LoopEnd = 'unmounted' | 'stopped' | 'refused';
+/** Why a loop has ended; `outdated`: the kernel is too old to agree with. */
+export type LoopEnd = 'unmounted' | 'stopped' | 'refused' | 'outdated';
 
 /**
  * Serves a connection until it is unmounted or stopped: receive, run to completion or to a sleep, answer. The thread does nothing
@@ -49,6 +49,8 @@ export function runLoop(session: Session, device: ServedDevice, options: LoopOpt
         isReady = true;
         if (!options.onReady()) return 'refused';
       }
+      // The kernel takes the refusal for the end, and says no more.
+      if (session.refusedMinor !== null) return 'outdated';
     }
     if (callouts.nextDeadlineMs() <= nowMs) {
       callouts.runExpired();

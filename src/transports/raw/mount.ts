@@ -8,6 +8,7 @@ import { mountAt } from '../../host/linux/mount-table.ts';
 import * as libc from '../../host/linux/libc.ts';
 import type { Mappings } from '../common/mapper-query.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
+import { FUSE_OLDEST_MINOR_VERSION } from './protocol/constants.ts';
 import { clearMountPoint, mountFuse, unmount } from './fuse-mount.ts';
 import {
   Flag,
@@ -22,11 +23,20 @@ const log = createDebug('ipcfs:mount');
 const PASSTHROUGH_REFUSED =
   '--shm-backing passthrough needs root and Linux 6.9 or newer: use auto, or cached';
 
+/** A kernel that has agreed on nothing: it is older than the layouts here. */
+function outdated(kernelMinor: number): string {
+  return (
+    `this kernel speaks FUSE 7.${kernelMinor} and the transport raw 7.${FUSE_OLDEST_MINOR_VERSION} or newer (Linux 5.4): ` +
+    'use --transport fuse-native'
+  );
+}
+
 /**
  * Mounts by our own transport and serves the mount from a worker thread. Resolves once the mount answers; rejects with a
  * MountFailure, and then nothing is left behind.
  */
 export async function mountRaw(options: MountOptions): Promise<Mounted> {
+  if (libc.libraryFailure !== null) throw new MountFailure(libc.libraryFailure.message);
   holdSpareDescriptor();
   clearMountPoint(options.directory);
   const fuseDescriptor = mountFuse({
@@ -96,6 +106,7 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
         const { id, pid, descriptor } = message.question;
         send({ kind: 'handle', id, handle: handleBehind(pid, descriptor, workerData.mount) });
       } else if (message.why === 'refused') refusal = PASSTHROUGH_REFUSED;
+      else if (message.why === 'outdated') refusal = outdated(message.kernelMinor!);
     });
     worker.on('error', (error) => {
       reject(error instanceof Error ? error : new Error(String(error)));

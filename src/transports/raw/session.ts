@@ -48,6 +48,8 @@ export class Session {
   readonly backings: BackingTable;
   /** Set by INIT. */
   negotiated: Negotiated | null = null;
+  /** Set by INIT when the kernel is too old: the minor number of what it speaks. */
+  refusedMinor: number | null = null;
   readonly #request: Request;
   /** Requests whose operation sleeps or is about to go on, by unique. */
   readonly #inFlight = new Map<number, InFlight>();

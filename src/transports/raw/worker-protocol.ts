@@ -28,7 +28,8 @@ export const FLAG_COUNT = 2;
 /** From the worker. */
 export type WorkerMessage =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'ended'; readonly why: LoopEnd }
+  /** `kernelMinor`: of the kernel that was too old. */
+  | { readonly kind: 'ended'; readonly why: LoopEnd; readonly kernelMinor: number | null }
   /** Asks which processes map files of the mount: reading that can wait for those processes, so the worker must not. */
   | { readonly kind: 'findMappers' }
   /** Asks for the handle of an open file, by an ioctl that the worker will serve. */

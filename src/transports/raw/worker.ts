@@ -106,7 +106,8 @@ function serve(): LoopEnd {
 }
 
 try {
-  tell({ kind: 'ended', why: serve() });
+  const why = serve();
+  tell({ kind: 'ended', why, kernelMinor: session.refusedMinor });
 } finally {
   // Nothing may be left in tracefs.
   processEvents.close();

@@ -48,7 +48,10 @@ export function init(session: Session, request: Request): number {
   reply.setU32(InitOut.minor, FUSE_KERNEL_MINOR_VERSION);
   // A newer kernel says its own major number first and then comes again with ours.
   if (major > FUSE_KERNEL_VERSION) return InitOut.bytes;
-  if (major < FUSE_KERNEL_VERSION || minor < FUSE_OLDEST_MINOR_VERSION) return -EPROTO;
+  if (major < FUSE_KERNEL_VERSION || minor < FUSE_OLDEST_MINOR_VERSION) {
+    session.refusedMinor = minor;
+    return -EPROTO;
+  }
   const flags = WANTED_FLAGS & request.u32(InitIn.flags);
   const hasFlags2 = request.bodyBytes >= InitIn.flags2 + 4;
   const flags2 = (flags & InitFlag.INIT_EXT) !== 0 && hasFlags2 ? request.u32(InitIn.flags2) : 0;
