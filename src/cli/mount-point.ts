@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs';
-import { isIpcfsMount, mountAt } from '../host/mounts.ts';
+import { isIpcfsMount, listCommand, mountAt } from '../host/mounts.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 import { resolveWithoutTouching } from './mount-options.ts';
 
@@ -7,7 +7,7 @@ import { resolveWithoutTouching } from './mount-options.ts';
 export function findMount(directory: string): string {
   const path = mountPointPath(directory);
   if (isIpcfs(path)) return path;
-  throw new CommandFailure(`${directory} is no ipcfs mount: 'grep ipcfs /proc/mounts' lists what is mounted`);
+  throw new CommandFailure(`${directory} is no ipcfs mount: '${listCommand()}' lists what is mounted`);
 }
 
 export function isIpcfs(path: string): boolean {
@@ -22,9 +22,7 @@ function mountPointPath(directory: string): string {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') {
-      throw new CommandFailure(
-        `${directory} does not exist: 'grep ipcfs /proc/mounts' lists what is mounted`,
-      );
+      throw new CommandFailure(`${directory} does not exist: '${listCommand()}' lists what is mounted`);
     }
     throw new CommandFailure(`you may not look at ${directory} (${code ?? 'unknown error'})`);
   }

@@ -1,13 +1,13 @@
 import { CommanderError } from 'commander';
-import { EXIT_USAGE, UsageFailure } from './failure.ts';
+import { exitNow } from '../host/linux/libc.ts';
+import { EXIT_FAILURE, EXIT_USAGE, UsageFailure } from './failure.ts';
 import { endWithFailure } from './mount-calls.ts';
 import { fromMountHelper } from './mount-helper.ts';
 import { program } from './program.ts';
 
-// Who reads what is printed may have had enough: `ipcfs doctor | head -n 1`.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+// Nobody reads what is printed any more (`ipcfs doctor | head -n 1`, a terminal that has gone): there is nobody to tell.
+process.stdout.on('error', () => {
+  exitNow(EXIT_FAILURE);
 });
 
 try {

@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { loadPlatform } from '../host/platform.ts';
+import { loadPlatform, type Platform } from '../host/platform.ts';
 import { removeSegmentDirectory, segmentMountsOf } from '../transports/common/segment-mounts.ts';
 import { CommandFailure } from './failure.ts';
 import { findMount, isIpcfs } from './mount-point.ts';
@@ -14,9 +13,9 @@ const POLL_INTERVAL_MS = 10;
 /** `ipcfs umount`: asks the server to end, which answers the calls that wait; detaches the mount itself if it does not. */
 export async function umountCommand(directory: string): Promise<void> {
   const path = findMount(directory);
-  const pid = await serverOf(path);
-  if (pid !== null && signal(pid) && (await isGone(path))) return;
   const platform = await loadPlatform();
+  const pid = await serverOf(path, platform);
+  if (pid !== null && signal(pid) && (await isGone(path))) return;
   if (isIpcfs(path) && !(await platform.unmount(path))) {
     throw new CommandFailure(
       `you may not unmount ${directory}: run this as the user who mounted it, or as root`,
@@ -28,14 +27,13 @@ export async function umountCommand(directory: string): Promise<void> {
 }
 
 /** The serving process, as it says itself; null when it does not answer. */
-async function serverOf(path: string): Promise<number | null> {
+async function serverOf(path: string, platform: Platform): Promise<number | null> {
   try {
     const { stdout } = await promisify(execFile)('cat', [`${path}/info/version.json`], {
       timeout: ASK_TIMEOUT_MS,
     });
     const [row] = JSON.parse(stdout) as [{ pid: number }];
-    // Another process may have the number in this process's view of the system.
-    return readFileSync(`/proc/${row.pid}/cmdline`, 'latin1').startsWith('ipcfs') ? row.pid : null;
+    return platform.isServer(row.pid) ? row.pid : null;
   } catch {
     return null;
   }

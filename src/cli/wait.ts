@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exitNow } from '../host/linux/libc.ts';
-import { EXIT_FAILURE, report } from './failure.ts';
+import { report } from './failure.ts';
 import { ANSWER_TIMEOUT_MS, explain, type MountPoint, mountPoint, UnansweredFailure } from './mount-calls.ts';
 import { isEvent, parseAnswer, refusal } from './wait-lines.ts';
 import { changeLines } from './wait-options.ts';
@@ -94,15 +94,9 @@ async function* linesOf(kqueue: FileHandle): AsyncGenerator<string> {
   }
 }
 
-/** Standard output. When nobody reads it any more, there is nobody to tell. */
+/** Standard output. */
 class Output {
   #pending = Promise.resolve();
-
-  constructor() {
-    process.stdout.on('error', () => {
-      exitNow(EXIT_FAILURE);
-    });
-  }
 
   write(text: string | Buffer): void {
     this.#pending = new Promise((resolve) => {

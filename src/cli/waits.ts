@@ -1,8 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { exitNow } from '../host/linux/libc.ts';
 import { commandName } from '../host/linux/processes.ts';
-import { EXIT_FAILURE } from './failure.ts';
 import { lookClosely } from './holders.ts';
 import { mountPoint } from './mount-calls.ts';
 import { describeDeadlock, formatWaits, type ProcessDescription, waitsAsJson } from './wait-report.ts';
@@ -28,10 +26,6 @@ export function defineWaits(root: Command): void {
 
 /** `ipcfs waits`: sets exit status 3 with --check when a deadlock is certain. */
 async function waitsCommand(directory: string, { check, json }: WaitsCommandOptions): Promise<void> {
-  // Nobody reads the rest: there is nobody to tell.
-  process.stdout.on('error', () => {
-    exitNow(EXIT_FAILURE);
-  });
   const look = await lookClosely(mountPoint(directory));
   const certain = look.deadlocks.filter(({ doubts }) => doubts.length === 0);
   if (check && certain.length > 0) process.exitCode = EXIT_DEADLOCK;

@@ -6,6 +6,11 @@ export const FILE_SYSTEM_TYPE = 'fuse.ipcfs';
 /** The source of our mounts. */
 export const FILE_SYSTEM_NAME = 'ipcfs';
 
+/** What lists our mounts, for messages. */
+export function listCommand(platform = process.platform): string {
+  return platform === 'darwin' ? 'mount | grep ipcfs' : 'grep ipcfs /proc/mounts';
+}
+
 /** Every mount, in order: of several on one directory the last is the visible one. No mount is touched. */
 export function mountTable(platform = process.platform): MountEntry[] {
   return platform === 'darwin' ? darwinMountTable() : linuxMountTable();

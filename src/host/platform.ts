@@ -21,6 +21,8 @@ export interface Platform {
   createProcessEvents(sources: PollSources): ProcessEvents | null;
   /** Takes the mount at `directory` away although it is in use, from another process. False when that failed. */
   unmount(directory: string): Promise<boolean>;
+  /** Whether `pid`, which a server has given for its own, is a server here: this process may see other numbers than that one does. */
+  isServer(pid: number): boolean;
   /** Which processes map which inodes of the mount at `directory`; null where the host cannot tell. */
   readonly findMappings: ((directory: string) => Promise<readonly Mapping[]>) | null;
 }

@@ -1,8 +1,12 @@
+import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { darwinMountTable, parseDarwinMounts } from '../../src/host/darwin/mount-table.ts';
 import { createDarwinPlatform } from '../../src/host/darwin/darwin-platform.ts';
 import { hostResult, linuxOpenFlags } from '../../src/host/host-numbers.ts';
-import { isIpcfsMount, mountAt } from '../../src/host/mounts.ts';
+import { isIpcfsMount, listCommand, mountAt } from '../../src/host/mounts.ts';
+import { createLinuxPlatform } from '../../src/host/linux/linux-platform.ts';
+import { clearMountPoint } from '../../src/transports/common/mount-point.ts';
+import { makeSegmentDirectory, removeSegmentDirectory } from '../../src/transports/common/segment-mounts.ts';
 import { EAGAIN, EINTR, ENAMETOOLONG, ENOTEMPTY, EOPNOTSUPP } from '../../src/kern/errno.ts';
 
 /** As <sys/errno.h> and <fcntl.h> of macOS have them. */
@@ -43,6 +47,45 @@ test('mounts are found in what mount(8) lists', () => {
   expect(isIpcfsMount(mountAt('/', table))).toBe(false);
   expect(mountAt('/Users/me', table)).toBe(null);
   expect(parseDarwinMounts('mount: cannot read\n')).toEqual([]);
+});
+
+test('what a server that died has left is taken away by the means of the host, and a living one is not', async () => {
+  const directory = '/Users/me/two words on a line';
+  let lines = MOUNTS.split('\n');
+  const unmounted: string[] = [];
+  const host = (isDead: boolean, canUnmount: boolean) => ({
+    table: () => parseDarwinMounts(lines.join('\n')),
+    isDead: () => isDead,
+    unmount: (from: string) => {
+      unmounted.push(from);
+      if (canUnmount) lines = lines.filter((line) => !line.includes(` on ${from} (`));
+      return Promise.resolve(canUnmount);
+    },
+  });
+  await expect(clearMountPoint(directory, host(false, true))).rejects.toThrow(/already an ipcfs mount/);
+  await expect(clearMountPoint(directory, host(true, false))).rejects.toThrow(/dead mount that you may not/);
+  unmounted.splice(0);
+  const segments = makeSegmentDirectory(directory);
+  try {
+    lines.push(`ipcfs on ${segments} (macfuse, nodev, nosuid, synchronous, mounted by me)`);
+    lines.push(`ipcfs on ${segments.replace(/-[^-]*$/, 'x-other')} (macfuse, nodev, nosuid)`);
+    await clearMountPoint(directory, host(true, true));
+    expect(unmounted).toEqual([directory, segments]);
+    expect(existsSync(segments)).toBe(false);
+    await clearMountPoint('/Users/me/remote', host(true, true));
+    expect(unmounted).toHaveLength(2);
+  } finally {
+    removeSegmentDirectory(segments);
+  }
+});
+
+test('every process number is believed where there is one numbering, and on Linux only that of a server', () => {
+  expect(createDarwinPlatform().isServer(1)).toBe(true);
+  expect(createLinuxPlatform().isServer(process.pid)).toBe(false);
+  expect([listCommand('darwin'), listCommand('linux')]).toEqual([
+    'mount | grep ipcfs',
+    'grep ipcfs /proc/mounts',
+  ]);
 });
 
 test('unmounting goes on with diskutil where umount is refused', async () => {

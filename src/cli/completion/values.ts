@@ -1,6 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
-import { mountTable } from '../../host/linux/mount-table.ts';
-import { FILE_SYSTEM_TYPE } from '../../host/mounts.ts';
+import { isIpcfsMount, mountTable } from '../../host/mounts.ts';
 import { TOPICS } from '../help/topics.ts';
 import { completeChange } from './changes.ts';
 
@@ -52,7 +51,7 @@ export async function valuesOf(what: Argument | Option, place: Place): Promise<V
 }
 
 function ipcfsMounts(): Candidate[] {
-  const entries = mountTable().filter(({ type }) => type === FILE_SYSTEM_TYPE);
+  const entries = mountTable().filter(isIpcfsMount);
   return entries.map(({ directory }) => ({ value: directory, description: 'ipcfs' }));
 }
 

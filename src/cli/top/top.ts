@@ -1,5 +1,5 @@
 import { exitNow } from '../../host/linux/libc.ts';
-import { CommandFailure, EXIT_FAILURE, report } from '../failure.ts';
+import { CommandFailure, report } from '../failure.ts';
 import { charsetOf } from '../format.ts';
 import { mountPoint, UnansweredFailure } from '../mount-calls.ts';
 import { pressed } from './keys.ts';
@@ -82,8 +82,6 @@ class Top {
       this.#screen.open();
       this.#draw();
     });
-    // A terminal that has gone away: there is nobody to restore it for.
-    process.stdout.on('error', () => exitNow(EXIT_FAILURE));
     this.#screen.open();
     this.#draw();
     void this.#look();

@@ -36,6 +36,8 @@ export function createDarwinPlatform(run: RunProgram = runProgram): Platform {
       }
       return false;
     },
+    // There are no namespaces: a number means one process to all.
+    isServer: () => true,
     findMappings: null,
   };
 }

@@ -6,7 +6,9 @@ import { libraryFailure } from './libc.ts';
 import { LinuxHost } from './linux-host.ts';
 import { findMappings } from './mappings.ts';
 import { MemfdMemory } from './memfd.ts';
+import { FILE_SYSTEM_NAME } from '../mounts.ts';
 import { mountAt } from './mount-table.ts';
+import { readText } from './processes.ts';
 import { LinuxProcessEvents } from './process-events.ts';
 
 const PIPE_BUF_BYTES = 4096;
@@ -38,6 +40,7 @@ export function createLinuxPlatform(run: RunProgram = runProgram): Platform {
       }
       return false;
     },
+    isServer: (pid) => readText(`/proc/${pid}/cmdline`)?.startsWith(FILE_SYSTEM_NAME) === true,
     async findMappings(directory) {
       const entry = mountAt(directory);
       return entry === null ? [] : findMappings(entry.deviceMinor);

@@ -1,13 +1,14 @@
 import { accessSync, constants } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import createDebug from 'debug';
-import { FILE_SYSTEM_NAME, isIpcfsMount, mountAt } from '../../host/mounts.ts';
+import { isMountOfOurs, mountAt, mountTable } from '../../host/mounts.ts';
 import { loadPlatform, type Platform } from '../../host/platform.ts';
 import { EACCES, ENOENT } from '../../kern/errno.ts';
 import { Kernel } from '../../kern/kernel.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
 import { type Capabilities, capabilityRows } from '../capabilities.ts';
 import { MapperQuery } from '../common/mapper-query.ts';
+import { clearMountPoint } from '../common/mount-point.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
 import { loadModule } from './binding.ts';
 import { CallTable, complainOf } from './calls.ts';
@@ -33,7 +34,8 @@ export async function mountNative(options: MountOptions): Promise<Mounted> {
   const { capabilities } = dialect;
   checkOptions(options, capabilities);
   const platform = await loadPlatform();
-  await clearMountPoint(options.directory);
+  await clearMountPoint(options.directory, platform);
+  await checkDevice();
 
   const identity = { uid: process.getuid!(), gid: process.getgid!() };
   const kernel = new Kernel(platform.host);
@@ -97,20 +99,14 @@ function checkOptions(options: MountOptions, capabilities: Capabilities): void {
   }
 }
 
-/** Takes away what servers that died have left at `directory`. Fails when a living ipcfs is mounted there. */
-async function clearMountPoint(directory: string): Promise<void> {
-  if (process.platform === 'linux') {
-    const raw = await import('../raw/fuse-mount.ts');
-    raw.clearMountPoint(directory);
-    // libfuse would say it in words of its own.
-    try {
-      accessSync(raw.FUSE_DEVICE, constants.R_OK | constants.W_OK);
-    } catch (error) {
-      throw raw.deviceFailure((error as NodeJS.ErrnoException).code === 'ENOENT' ? ENOENT : EACCES);
-    }
-  } else if (isIpcfsMount(mountAt(directory))) {
-    log('%s is mounted on already', directory);
-    throw new MountFailure(`${directory} is already an ipcfs mount: run 'ipcfs umount ${directory}' first`);
+/** libfuse would say it in words of its own. */
+async function checkDevice(): Promise<void> {
+  if (process.platform !== 'linux') return;
+  const { deviceFailure, FUSE_DEVICE } = await import('../raw/fuse-mount.ts');
+  try {
+    accessSync(FUSE_DEVICE, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw deviceFailure((error as NodeJS.ErrnoException).code === 'ENOENT' ? ENOENT : EACCES);
   }
 }
 
@@ -135,13 +131,24 @@ function supervise(mounts: Mounts, calls: CallTable, platform: Platform): Mounte
     ending ??= end();
   };
   const watch = setInterval(() => {
-    if (!mounts.directories.every(isMounted)) stop();
+    if (isAnyLost(mounts.directories)) stop();
   }, WATCH_INTERVAL_MS);
   void mounts.lost.then(stop);
   return { ended, stop };
 }
 
-function isMounted(directory: string): boolean {
-  const entry = mountAt(directory);
-  return isIpcfsMount(entry) || entry?.source === FILE_SYSTEM_NAME;
+function isMounted(directory: string, table = mountTable()): boolean {
+  const entry = mountAt(directory, table);
+  return entry !== null && isMountOfOurs(entry);
+}
+
+/** A table that cannot be read says nothing. */
+function isAnyLost(directories: readonly string[]): boolean {
+  try {
+    const table = mountTable();
+    return directories.some((directory) => !isMounted(directory, table));
+  } catch (error) {
+    log('mounts could not be looked at: %o', error);
+    return false;
+  }
 }

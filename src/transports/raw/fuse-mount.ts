@@ -2,9 +2,7 @@ import { spawnSync, type SpawnSyncOptions, type SpawnSyncReturns } from 'node:ch
 import { closeSync } from 'node:fs';
 import { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM, errnoName } from '../../kern/errno.ts';
 import * as libc from '../../host/linux/libc.ts';
-import { mountAt } from '../../host/linux/mount-table.ts';
 import { FILE_SYSTEM_NAME, FILE_SYSTEM_TYPE } from '../../host/mounts.ts';
-import { removeSegmentDirectory, segmentMountsOf } from '../common/segment-mounts.ts';
 import { MountFailure, type MountOptions } from '../transport.ts';
 
 type MountFlags = Pick<MountOptions, 'directory' | 'allowOther' | 'noExec'>;
@@ -12,45 +10,7 @@ type MountFlags = Pick<MountOptions, 'directory' | 'allowOther' | 'noExec'>;
 export const FUSE_DEVICE = '/dev/fuse';
 /** Set-user-id programs that mount for users: that of libfuse 3, and that of libfuse 2, which does the same. */
 const HELPERS = ['fusermount3', 'fusermount'] as const;
-const PROBE_TIMEOUT_MS = 3000;
 const HELPER_TIMEOUT_MS = 10_000;
-
-/** Exit status of the probe when the server of a mount has died. */
-const DEAD = 3;
-const PROBE = `try { fs.opendirSync(process.argv[1]).closeSync() } catch (e) { if (e.code === 'ENOTCONN') process.exit(${DEAD}) }`;
-
-/**
- * Whether the server of the mount at `directory` has died. Another process asks, as the answer may never come, and asks for
- * something that the kernel does not remember.
- */
-function isDead(directory: string): boolean {
-  const probe = spawnSync(process.execPath, ['-e', PROBE, directory], {
-    timeout: PROBE_TIMEOUT_MS,
-    stdio: 'ignore',
-  });
-  return probe.status === DEAD;
-}
-
-/**
- * Takes away what daemons that died have left at `directory`. Fails when a living ipcfs is mounted there.
- */
-export function clearMountPoint(directory: string): void {
-  for (;;) {
-    const entry = mountAt(directory);
-    if (entry?.type !== FILE_SYSTEM_TYPE) break;
-    if (!isDead(directory)) {
-      throw new MountFailure(`${directory} is already an ipcfs mount: run 'ipcfs umount ${directory}' first`);
-    }
-    if (!unmount(directory)) {
-      throw new MountFailure(
-        `${directory} holds a dead mount that you may not remove: run 'umount ${directory}' as root`,
-      );
-    }
-  }
-  for (const abandoned of segmentMountsOf(directory)) {
-    if (unmount(abandoned)) removeSegmentDirectory(abandoned);
-  }
-}
 
 /** Detaches the mount at `directory`: as root by the system call, otherwise through a helper. False when neither could. */
 export function unmount(directory: string): boolean {

@@ -7,9 +7,10 @@ import { findMappings } from '../../host/linux/mappings.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
 import * as libc from '../../host/linux/libc.ts';
 import type { Mappings } from '../common/mapper-query.ts';
+import { clearMountPoint } from '../common/mount-point.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
 import { FUSE_OLDEST_MINOR_VERSION } from './protocol/constants.ts';
-import { clearMountPoint, mountFuse, unmount } from './fuse-mount.ts';
+import { mountFuse, unmount } from './fuse-mount.ts';
 import {
   Flag,
   FLAG_COUNT,
@@ -38,7 +39,7 @@ function outdated(kernelMinor: number): string {
 export async function mountRaw(options: MountOptions): Promise<Mounted> {
   if (libc.libraryFailure !== null) throw new MountFailure(libc.libraryFailure.message);
   holdSpareDescriptor();
-  clearMountPoint(options.directory);
+  await clearMountPoint(options.directory, { unmount: (directory) => Promise.resolve(unmount(directory)) });
   const fuseDescriptor = mountFuse({
     ...options,
     allowOther: options.allowOther || process.getuid!() === 0,
