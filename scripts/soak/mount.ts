@@ -22,6 +22,9 @@ const READY_TIMEOUT_MS = 20_000;
 /** How long the last closes and the kernel's memory of names may take to go. */
 const QUIET_TIMEOUT_MS = 30_000;
 const LONGEST_REASON = 2000;
+/** What shows who is left. */
+const TABLES = ['pipes', 'kqueues', 'knotes', 'shm', 'handles', 'waits'].map((name) => `info/${name}`);
+const LONGEST_TABLE = 50;
 const TUNABLES = ['pipe_direct_max', 'pipe_mindirect', 'shmmni'];
 
 /** Each is a lane of its own: one turn after the other, and all lanes at once. */
@@ -144,6 +147,7 @@ async function judge(soak: Soak, start: Sample, descriptorsAtStart: readonly str
     say(`${what} after warm-up: ${medians}: ${isFlat ? 'flat' : 'GROWS'}`);
   }
   const ioErrors = samples.at(-1)!.ioErrors;
+  if (left.length > 0) say(await shell(`head -v -n ${LONGEST_TABLE} ${TABLES.join(' ')}`, soak.directory));
   say(`tables at the end: ${left.length === 0 ? 'as at the start' : `LEAK: ${left.join(', ')}`}`);
   say(`data and results: ${failures.length === 0 ? 'right' : `${failures.length} FAILED`}`);
   say(`EIO: ${ioErrors}`);

@@ -77,13 +77,18 @@ class Scene {
     while (this.mappings.lookWhenIdle());
   }
 
-  /** /proc shows so many ranges by process; null when it cannot be read. */
-  show(ranges: Record<number, number> | null): void {
+  /** /proc shows so many ranges by process; null when it cannot be read. Requests wait. */
+  answer(ranges: Record<number, number> | null): void {
     const asked = this.questions;
     this.questions = [];
     const counts =
       ranges === null ? null : Object.entries(ranges).map(([pid, count]) => [Number(pid), count] as const);
     for (const answer of asked) answer(counts === null ? null : new Map([[INODE, new Map(counts)]]));
+  }
+
+  /** The same, and no request waits afterwards. */
+  show(ranges: Record<number, number> | null): void {
+    this.answer(ranges);
     while (this.mappings.isPending && this.mappings.lookWhenIdle());
   }
 
@@ -187,6 +192,64 @@ test('who is released while /proc is read does not end in the place of one that 
   scene.wait(LATER_MS);
   scene.show({});
   expect([scene.ended, scene.unwatched]).toEqual([['a', 'b'], [WATCH]]);
+});
+
+test('an end that is told while /proc is read has one more look follow, as it may be the end of two', () => {
+  const [a, b] = [scene.open(10), scene.open(20)];
+  scene.release(a, 'a');
+  scene.release(b, 'b');
+  scene.wait(LATER_MS);
+  scene.show({ 10: 1, 20: 1 });
+  // b has ended when its process is looked at, a ends after that, and both are told as one.
+  scene.closings.onLost();
+  scene.tell(1);
+  scene.show({ 10: 1 });
+  expect(scene.ended).toEqual(['b']);
+  scene.show({});
+  expect([scene.ended, scene.unwatched]).toEqual([['b', 'a'], [WATCH]]);
+});
+
+test('when /proc cannot be read after an end of who knows whom, it is read again', () => {
+  const files = [scene.open(10), scene.open(20), scene.open(30)];
+  for (const [index, file] of files.entries()) scene.release(file, 'abc'[index]!);
+  scene.wait(LATER_MS);
+  scene.show({ 10: 1, 20: 1 });
+  expect(scene.ended).toEqual(['c']);
+  // Taken for the end of c, which was not told.
+  scene.tell(1);
+  scene.show(null);
+  scene.wait(2000);
+  scene.show({ 20: 1 });
+  expect(scene.ended).toEqual(['c', 'a']);
+});
+
+test('an end that may be of a file whose release has not come does not end one that is mapped', () => {
+  const [a, b] = [scene.open(10), scene.open(20)];
+  scene.release(b, 'b');
+  // Requests come without a pause, and the release of a is among them.
+  scene.toldCount = 1;
+  scene.wait(LATER_MS);
+  scene.answer({ 20: 1 });
+  expect(scene.ended).toEqual([]);
+  scene.release(a, 'a');
+  scene.tell(0);
+  scene.show({ 20: 1 });
+  expect(scene.ended).toEqual(['a']);
+});
+
+test('the end of one that /proc has shown may be told after the memory was given up and opened again', () => {
+  scene.release(scene.open(10), 'a');
+  scene.wait(LATER_MS);
+  scene.show({});
+  expect(scene.unwatched).toEqual([WATCH]);
+  const b = scene.open(10);
+  scene.tell(1);
+  scene.release(b, 'b');
+  scene.tell(0);
+  scene.show({ 10: 1 });
+  expect(scene.ended).toEqual(['a']);
+  scene.tell(1);
+  expect(scene.ended).toEqual(['a', 'b']);
 });
 
 test('one that /proc has shown and that is told late does not end another', () => {

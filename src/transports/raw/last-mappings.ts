@@ -39,6 +39,12 @@ interface Released {
   isMapped: boolean;
 }
 
+/** Files that /proc has shown to have ended, whose end may still be told: it must not be taken for that of another. */
+interface Untold {
+  count: number;
+  untilMs: number;
+}
+
 /** The open files of one memory. */
 interface Memory {
   readonly node: Node;
@@ -47,9 +53,7 @@ interface Memory {
   released: Released[];
   /** Ends that were told and not yet ascribed to a released file. At least so many have ended. */
   endCount: number;
-  /** Files that /proc has shown to have ended, whose end may still be told: it must not be taken for that of another. */
-  untoldCount: number;
-  untoldUntilMs: number;
+  readonly untold: Untold;
   /** Whether an end was told that may be of an untold file, or of another. */
   isDoubtful: boolean;
   /** Whether /proc is being read for it: conclusions wait for that. */
@@ -64,6 +68,8 @@ interface Memory {
 export class LastMappings implements PollSource {
   readonly #host: LastMappingsHost;
   readonly #memories = new Map<Node, Memory>();
+  /** What may still be told of memories that nobody uses: it can come after the next open. */
+  readonly #untold = new WeakMap<Node, Untold>();
   /** Those to be looked at for what was told or released. */
   readonly #changed = new Set<Memory>();
   #unsettledCount = 0;
@@ -74,7 +80,7 @@ export class LastMappings implements PollSource {
   constructor(host: LastMappingsHost) {
     this.#host = host;
     host.closings.onLost = () => {
-      for (const memory of this.#memories.values()) this.#ask(memory);
+      for (const memory of this.#memories.values()) this.#ask(memory, false);
     };
   }
 
@@ -141,11 +147,14 @@ export class LastMappings implements PollSource {
 
   #watch(file: OpenFile): Memory | null {
     const { closings, sources } = this.#host;
+    const untold = this.#untold.get(file.node) ?? { count: 0, untilMs: 0 };
     const watch = closings.watch(file.memoryDescriptor, () => {
       this.#changed.add(memory);
       this.#settleAfter(SETTLE_MS);
-      if (memory.untoldCount > 0 && this.#host.callouts.nowMs() < memory.untoldUntilMs) {
-        memory.untoldCount--;
+      // /proc may have shown one of several that were told as one, before the others had ended.
+      if (memory.isAsked) memory.isDoubtful = true;
+      if (untold.count > 0 && this.#host.callouts.nowMs() < untold.untilMs) {
+        untold.count--;
         memory.isDoubtful = true;
         return;
       }
@@ -163,8 +172,7 @@ export class LastMappings implements PollSource {
       watch,
       released: [],
       endCount: 0,
-      untoldCount: 0,
-      untoldUntilMs: 0,
+      untold,
       isDoubtful: false,
       isAsked: false,
     };
@@ -177,6 +185,7 @@ export class LastMappings implements PollSource {
     if (memory.open.size + memory.released.length > 0) return;
     this.#host.closings.unwatch(memory.watch);
     this.#memories.delete(memory.node);
+    this.#untold.set(memory.node, memory.untold);
     this.#changed.delete(memory);
     if (this.#memories.size === 0) this.#host.sources.remove(this);
   }
@@ -193,14 +202,15 @@ export class LastMappings implements PollSource {
     else if (!isIdle) return;
     this.#changed.delete(memory);
     // What was told as one end may have been more.
-    this.#ask(memory);
+    this.#ask(memory, isIdle);
   }
 
-  /** Reads /proc to see which of those that are released now are still mapped. */
-  #ask(memory: Memory): void {
+  /** Reads /proc to see which of those that are released now are still mapped. `isIdle`: no request waits. */
+  #ask(memory: Memory, isIdle: boolean): void {
     if (memory.isAsked || memory.released.length === 0) return;
     memory.isAsked = true;
-    const { endCount } = memory;
+    // An end that was told may be that of an open file whose release has not been received.
+    const endCount = isIdle || memory.open.size === 0 ? memory.endCount : 0;
     const asked = new Set(memory.released);
     memory.isDoubtful = false;
     this.#host.findRanges((ranges) => {
@@ -209,6 +219,7 @@ export class LastMappings implements PollSource {
       memory.isAsked = false;
       this.#changed.add(memory);
       if (ranges === null) {
+        for (const one of memory.released) this.#unsettle(one);
         this.#settleAfter(RETRY_MS);
       } else {
         const ended = endedOnes(memory, asked, endCount, ranges.get(memory.node.inode) ?? new Map());
@@ -224,8 +235,8 @@ export class LastMappings implements PollSource {
   #end(memory: Memory, ended: readonly Released[]): void {
     memory.endCount -= ended.length;
     if (memory.endCount < 0) {
-      memory.untoldCount = -memory.endCount;
-      memory.untoldUntilMs = this.#host.callouts.nowMs() + UNTOLD_MS;
+      memory.untold.count = -memory.endCount;
+      memory.untold.untilMs = this.#host.callouts.nowMs() + UNTOLD_MS;
       memory.endCount = 0;
     }
     memory.released = memory.released.filter((one) => !ended.includes(one));
@@ -242,6 +253,13 @@ export class LastMappings implements PollSource {
     this.#unsettledCount--;
   }
 
+  /** It could not be seen whether it is still mapped. */
+  #unsettle(released: Released): void {
+    if (!released.isMapped) return;
+    released.isMapped = false;
+    this.#unsettledCount++;
+  }
+
   #settleAfter(delayMs: number): void {
     if (this.#callout !== null) return;
     this.#callout = this.#host.callouts.schedule(delayMs, () => {
@@ -249,7 +267,8 @@ export class LastMappings implements PollSource {
       this.look();
       for (const memory of this.#memories.values()) {
         // Also where requests have come without a pause.
-        if (this.#changed.has(memory) || memory.released.some(({ isMapped }) => !isMapped)) this.#ask(memory);
+        if (this.#changed.has(memory) || memory.released.some(({ isMapped }) => !isMapped))
+          this.#ask(memory, false);
       }
     });
   }
