@@ -59,7 +59,7 @@ export const CAPABILITY_LOSSES: Readonly<Record<CapabilityName, string>> = {
     'the open that creates a pipe waits for the other side like any other; of two that open a new segment at once the faster is its maker',
   statusFlags: 'O_NONBLOCK counts when it is given to open, not when fcntl sets it later',
   streams:
-    'lseek succeeds, and gives back what was last read or changes nothing; a read of more than 128 KiB may wait for more although it has some; reads and writes through one shared descriptor exclude each other',
+    'lseek succeeds: back it gives back what was last read, forward it skips in a pipe, otherwise it changes nothing; a read of more than 128 KiB may wait for more although it has some; reads and writes through one shared descriptor exclude each other',
   independentOpens: 'a write behind one that waits on the same pipe waits too, O_NONBLOCK or not',
   removeWhileBlocked:
     'rm and mv of a name that a call waits on wait for that call, and whatever uses the directory waits for them: umount ends it',

@@ -36,6 +36,11 @@ export const pipeCases: readonly Case[] = [
       wait; rm pipes/a; echo ok`,
   },
   {
+    name: 'tar lists what comes through a pipe, and dd skips of it',
+    run: `mkfifo pipes/a; tar cf pipes/a -C /usr/share/doc bash & tar tf pipes/a | cmp - <(tar cf - -C /usr/share/doc bash | tar tf -); wait
+      seq 100000 > pipes/a & dd if=pipes/a bs=1000 skip=300 status=none iflag=fullblock | cmp - <(seq 100000 | tail -c +300001); wait; rm pipes/a; echo ok`,
+  },
+  {
     name: 'dd with blocks of 1 MiB through a pipe',
     run: `mkfifo pipes/a; dd if=/dev/zero of=pipes/a bs=1M count=8 status=none & test "$(cat pipes/a | wc -c)" = 8388608; wait; rm pipes/a; echo ok`,
   },
@@ -167,6 +172,22 @@ export const pipeCases: readonly Case[] = [
       const driver = await mount.driver();
       const fd = await driver.open('pipes/a', 'rw', 0o100);
       expect(await driver.poll(fd, LINUX_POLLIN)).toBe(LINUX_POLLIN);
+      await mount.endDrivers();
+      await mount.output('rm pipes/a');
+    },
+  },
+  {
+    name: 'a poll that waits is ended by what comes',
+    needs: ['poll'],
+    async run(mount) {
+      const driver = await mount.driver();
+      const other = await mount.driver();
+      const fd = await driver.open('pipes/a', 'rw', 0o100);
+      // Without an end: the kernel looks once more when a time-out has passed.
+      const polling = driver.poll(fd, LINUX_POLLIN, -1);
+      await driver.untilPolling();
+      await other.write(await other.open('pipes/a', 'rw'), 'x');
+      expect(await polling).toBe(LINUX_POLLIN);
       await mount.endDrivers();
       await mount.output('rm pipes/a');
     },

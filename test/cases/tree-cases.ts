@@ -4,9 +4,11 @@ import { EEXIST, EINVAL } from '../../src/kern/errno.ts';
 import { ipcfs } from '../support/cli.ts';
 import { nobody } from '../support/shm-files.ts';
 import { isMounted } from '../support/cli.ts';
+import { until } from '../support/process.ts';
 import type { Case } from './case.ts';
 
 const ROUNDS = 2000;
+const LATE_ROUNDS = 5;
 const UMOUNT_LIMIT_MS = 2000;
 
 export const treeCases: readonly Case[] = [
@@ -40,8 +42,15 @@ export const treeCases: readonly Case[] = [
       (echo many > sysctl/kern/ipc/pipe_mindirect) 2>&1 | grep -q 'Invalid argument'; echo $was > sysctl/kern/ipc/pipe_mindirect; echo ok`,
   },
   {
-    name: 'info/metrics counts calls that sleep and calls that do not',
-    run: `mkfifo pipes/a; rm pipes/a; grep -q '"mknod"' info/metrics; cat info/version > /dev/null; grep -q '"read"' info/metrics; echo ok`,
+    name: 'info/metrics counts calls that sleep, calls that do not, failures and bytes',
+    run: `count() { awk -v name="$1" '$1 == name { print $2 }' info/metrics; }
+      made='ipcfs_operations_total{operation="mknod"}'; slept='ipcfs_operation_blocked_seconds_count{operation="read"}'
+      refused='ipcfs_operation_errors_total{operation="mkdir",errno="EPERM"}'; busy='ipcfs_operation_errors_total{operation="open",errno="ENXIO"}'
+      bytes='ipcfs_read_bytes_total{engine="pipe"}'; for name in "$made" "$slept" "$refused" "$busy" "$bytes"; do was+=("$(count "$name")"); done
+      mkfifo pipes/a; mkdir none 2> /dev/null || dd if=/dev/null of=pipes/a oflag=nonblock conv=nocreat,notrunc 2> /dev/null || true
+      exec 3<>pipes/a; head -c 5 pipes/a > /dev/null & until grep -q piperd info/waits; do :; done; printf hello >&3; wait; exec 3>&-; rm pipes/a
+      for name in "$made" "$slept" "$refused" "$busy" "$bytes"; do now+=($(( $(count "$name") - was[\${#now[@]}] ))); done
+      echo "\${now[@]}"; test "\${now[*]}" = '1 1 1 1 5'; echo ok`,
   },
   {
     name: 'touch -d sets both times',
@@ -54,13 +63,15 @@ export const treeCases: readonly Case[] = [
     without: `mkfifo pipes/a; touch -d @1000 pipes/a; touch -m -d @2000 pipes/a; test "$(stat -c '%X %Y' pipes/a)" = '1000 1000'; rm pipes/a; echo ok`,
   },
   {
-    name: 'RENAME_NOREPLACE',
+    name: 'RENAME_NOREPLACE replaces nothing, RENAME_EXCHANGE swaps two pipes',
     needs: ['renameFlags'],
     async run(mount) {
       const driver = await mount.driver();
-      await mount.output('mkfifo pipes/a pipes/b');
-      const call = { call: 'renameat2', from: 'pipes/a', to: 'pipes/b', flags: 1 } as const;
-      expect((await driver.call(call)).result).toBe(-EEXIST);
+      await mount.output('mkfifo -m 600 pipes/a; mkfifo -m 640 pipes/b');
+      const call = { call: 'renameat2', from: 'pipes/a', to: 'pipes/b' } as const;
+      expect((await driver.call({ ...call, flags: 1 })).result).toBe(-EEXIST);
+      expect((await driver.call({ ...call, flags: 2 })).result).toBe(0);
+      expect(await mount.output('stat -c %a pipes/a pipes/b')).toBe('640\n600\n');
       await mount.endDrivers();
       await mount.output('rm pipes/a pipes/b');
     },
@@ -79,8 +90,26 @@ export const treeCases: readonly Case[] = [
     async run(mount) {
       const driver = await mount.driver();
       const path = await mount.fifo('a');
+      const crowd = Array.from({ length: 3 }, () =>
+        mount.start('while exec 3<>pipes/b; do exec 3>&-; done', { timeoutMs: 60_000 }),
+      );
+      await until(async () => (await mount.sh('grep -q pipes/b info/pipes')).status === 0);
       const fd = await driver.open(path, 'rn');
       expect((await driver.call({ call: 'closeRace', path, fd, rounds: ROUNDS })).result).toBe(0);
+      await mount.endDrivers();
+      for (const other of crowd) other.kill('SIGKILL');
+      await Promise.all(crowd.map((other) => other.finished()));
+      await mount.output(`rm ${path} pipes/b`);
+    },
+    async without(mount) {
+      const driver = await mount.driver();
+      const path = await mount.fifo('a');
+      for (let round = 0; round < LATE_ROUNDS; round++) {
+        const fd = await driver.open(path, 'rw');
+        expect(await mount.pipe(path)).toMatchObject({ readers: 1, writers: 1 });
+        await driver.close(fd);
+        await until(async () => (await mount.pipe(path))['writers'] === 0);
+      }
       await mount.endDrivers();
       await mount.output(`rm ${path}`);
     },
@@ -116,7 +145,14 @@ export const treeCases: readonly Case[] = [
       expect(await ipcfs(['umount', own.directory])).toMatchObject({ status: 0, stdout: '', stderr: '' });
       expect(performance.now() - startMs).toBeLessThan(UMOUNT_LIMIT_MS);
       expect(isMounted(own.directory)).toBe(false);
-      for (const call of [...readers, waiter, writer]) expect((await call.finished()).signal).toBe(null);
+      for (const call of readers) {
+        const { status, stderr } = await call.finished();
+        expect({ status, stderr }).toEqual({
+          status: 1,
+          stderr: expect.stringContaining('Interrupted system call') as string,
+        });
+      }
+      for (const call of [waiter, writer]) expect((await call.finished()).signal).toBe(null);
       expect(await own.server.finished()).toMatchObject({ status: 0 });
       rmdirSync(own.directory);
     },

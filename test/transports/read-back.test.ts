@@ -31,7 +31,24 @@ test('writes through the same descriptor move the position and keep what was giv
   expect(take(stream, 10)).toBe('cd');
 });
 
-test('a seek elsewhere says nothing', () => {
+test('a seek forward skips as much, in parts, and what was given back with it', () => {
+  const stream = new ReadBack();
+  expect(stream.beginRead(0)).toBe(0);
+  stream.gave(bytes('abcd'));
+  stream.begin(2);
+  expect(stream.beginRead(10)).toBe(6);
+  expect(take(stream, 10)).toBe('');
+  stream.skipped(4);
+  // It was interrupted, and begins again where it was.
+  expect(stream.beginRead(10)).toBe(2);
+  stream.skipped(2);
+  stream.gave(bytes('kl'));
+  expect(stream.beginRead(12)).toBe(0);
+  expect(stream.beginRead(11)).toBe(0);
+  expect(take(stream, 10)).toBe('l');
+});
+
+test('a write after a seek says nothing of what is read', () => {
   const stream = new ReadBack();
   stream.begin(0);
   stream.gave(bytes('abcd'));

@@ -45,6 +45,8 @@ export class CallTable {
   #timer: NodeJS.Timeout | null = null;
   #timerDeadlineMs = Infinity;
   #isEnding = false;
+  /** What is answered now is an operation, which has been reported to info/metrics. */
+  isReported = false;
 
   /** `limit`: how many calls can wait without holding up others; one beyond is refused with ENOBUFS. */
   constructor(fileSystem: FileSystem, limit: number) {
@@ -99,9 +101,18 @@ export class CallTable {
   readonly #onExit = (result: number, ended: Thread): void => {
     const call = ended as NativeCall;
     this.#sleeping.delete(call);
-    this.#report(call, result);
-    call.done(call.isTurnedAway && result === -EINTR ? -ENOBUFS : result);
+    this.#answer(call, call.isTurnedAway && result === -EINTR ? -ENOBUFS : result);
   };
+
+  #answer(call: NativeCall, result: number): void {
+    this.#report(call, result);
+    this.isReported = true;
+    try {
+      call.done(result);
+    } finally {
+      this.isReported = false;
+    }
+  }
 
   #report({ name, node, sleptMs, beganMs }: NativeCall, result: number): void {
     const { operations } = this.#fileSystem;
@@ -116,7 +127,7 @@ export class CallTable {
     const call = ended as NativeCall;
     this.#sleeping.delete(call);
     complainOf(this.#kernel, call.name, error);
-    call.done(-EIO);
+    this.#answer(call, -EIO);
   };
 
   #arm(): void {

@@ -1,8 +1,11 @@
 import { EBADF, EBUSY, EISDIR } from '../../kern/errno.ts';
+import type { Credentials } from '../../kern/credentials.ts';
+import type { Operation } from '../../kern/operation.ts';
 import { Poller } from '../../kern/poll.ts';
 import { MemoryReadUio, WriteUio } from '../../kern/uio.ts';
 import { Directory } from '../../vfs/directory.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
+import { Engine } from '../../vfs/metrics.ts';
 import { SegmentNode } from '../../vfs/segments.ts';
 import { mayDropPages } from '../common/cached-segments.ts';
 import { createAndOpen } from '../common/create.ts';
@@ -14,6 +17,9 @@ import { ReadBack } from './read-back.ts';
 import type { OpenPolicy, Reply, Server } from './server.ts';
 import type { TreeView } from './tree-view.ts';
 
+/** How much of what was seeked past is read at once. */
+const SKIP_BYTES = 65536;
+
 /** What an open gives: the number that names it from now on, and how the file behind it is used. */
 export interface Opened {
   readonly handle: number;
@@ -21,6 +27,27 @@ export interface Opened {
   readonly isStream: boolean;
   /** It can be mapped, and so goes through the page cache. */
   readonly isMappable: boolean;
+}
+
+/** Reads into `target`, and before that what the caller has seeked past: `before` bytes, which a pipe alone can have. */
+function* readBeyond(
+  file: OpenFile,
+  target: Uint8Array,
+  position: number,
+  caller: Credentials,
+  readBack: ReadBack | null,
+  before: number,
+): Operation<number> {
+  let left = file.node.engine === Engine.Pipe ? before : 0;
+  readBack?.skipped(before - left);
+  while (left > 0) {
+    const unwanted = new Uint8Array(Math.min(left, SKIP_BYTES));
+    const count = yield* file.ops.read(file, new MemoryReadUio([unwanted], 0), caller);
+    if (count <= 0) return count;
+    readBack?.skipped(count);
+    left -= count;
+  }
+  return yield* file.ops.read(file, new MemoryReadUio([target], position), caller);
 }
 
 /** All callbacks of one mount: those about names, and those about open files. */
@@ -87,15 +114,15 @@ export class FileOperations extends NameOperations {
     }
     const target = buffer.subarray(0, length);
     const readBack = file.isStream ? this.#readBackOf(file) : null;
-    readBack?.begin(position);
-    const givenBack = readBack?.take(target) ?? 0;
+    const before = readBack?.beginRead(position) ?? 0;
+    const givenBack = before > 0 ? 0 : (readBack?.take(target) ?? 0);
     if (givenBack > 0) {
       reply(givenBack);
       return;
     }
-    const uio = new MemoryReadUio([target], position);
     const caller = this.server.caller();
-    this.server.calls.run('read', file.node, caller, file.ops.read(file, uio, caller), (result) => {
+    const reading = readBeyond(file, target, position, caller, readBack, before);
+    this.server.calls.run('read', file.node, caller, reading, (result) => {
       if (result > 0) readBack?.gave(target.subarray(0, result));
       reply(result);
     });

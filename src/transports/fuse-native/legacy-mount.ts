@@ -45,7 +45,7 @@ async function mount(context: MountContext): Promise<Mounts> {
   const outer = new FileOperations(server, new OuterView(fileSystem, place.link), { isCached: false });
   const outerMount = new Fuse(
     options.directory,
-    legacyOperations(metered(outer, fileSystem), complain),
+    legacyOperations(metered(outer, server), complain),
     legacyOptions('direct', mountOptions),
   );
   try {
@@ -57,7 +57,7 @@ async function mount(context: MountContext): Promise<Mounts> {
   const target = new FileOperations(server, new SegmentView(fileSystem, place.outer), { isCached: true });
   let segments: SegmentMount;
   try {
-    segments = await SegmentMount.start(metered(target, fileSystem), complain, {
+    segments = await SegmentMount.start(metered(target, server), complain, {
       directory,
       module: options.fuseModule,
       mountKind: 'cached',

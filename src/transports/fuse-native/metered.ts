@@ -1,24 +1,30 @@
-import type { FileSystem } from '../../vfs/file-system.ts';
-import type { Reply } from './server.ts';
+import { EIO } from '../../kern/errno.ts';
+import type { Reply, Server } from './server.ts';
 
-/** Calls that may sleep: the table of calls reports them, with what they slept. */
-const REPORTED_ELSEWHERE = new Set<PropertyKey>(['open', 'read', 'write', 'release']);
-
-/** The same operations, reported to info/metrics. */
-export function metered<Target extends object>(target: Target, { kernel, operations }: FileSystem): Target {
+/** The same operations, reported to info/metrics: all but those that the table of calls reports, with what they slept. */
+export function metered<Target extends object>(target: Target, { fileSystem, calls }: Server): Target {
+  const { kernel, operations } = fileSystem;
   const { clock } = kernel.host;
   return new Proxy(target, {
     get(_target, name: keyof Target & string) {
       const operation = target[name] as (...words: unknown[]) => void;
-      if (REPORTED_ELSEWHERE.has(name)) return operation.bind(target);
       const kind = operations.kind(name);
       return (...words: unknown[]) => {
         const reply = words.pop() as Reply<unknown>;
         const beganMs = clock.monotonicMs();
-        operation.call(target, ...words, (result: number, value: unknown) => {
-          operations.end(kind, result, clock.monotonicMs() - beganMs, -1);
-          reply(result, value);
-        });
+        const end = (result: number): void => {
+          if (!calls.isReported) operations.end(kind, result, clock.monotonicMs() - beganMs, -1);
+        };
+        try {
+          operation.call(target, ...words, (result: number, value: unknown) => {
+            end(result);
+            reply(result, value);
+          });
+        } catch (error) {
+          // It has a bug, and will be answered so.
+          end(-EIO);
+          throw error;
+        }
       };
     },
   });

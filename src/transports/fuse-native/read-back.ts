@@ -5,7 +5,8 @@ const NOTHING = new Uint8Array(0);
 
 /**
  * The position of a stream for a host that lets callers seek in it. bash reads ahead, takes a line, and seeks back to its end, wherever that
- * seems to work: what it gives back that way is given to it again, or it would be lost.
+ * seems to work: what it gives back that way is given to it again, or it would be lost. tar and dd seek forward past what they do not
+ * want: so much is skipped.
  */
 export class ReadBack {
   /** Where the next call begins if nobody seeks. */
@@ -15,11 +16,25 @@ export class ReadBack {
   /** How many of them count as read. */
   #taken = 0;
 
-  /** A call that begins at `position`. A seek within what was last read gives it back; any other says nothing. */
+  /** A call that begins at `position`. A seek within what was last read gives it back; one further back says nothing. */
   begin(position: number): void {
     const taken = this.#taken - (this.#expected - position);
-    if (taken >= 0 && taken <= this.#last.length) this.#taken = taken;
+    if (taken >= 0) this.#taken = Math.min(taken, this.#last.length);
     this.#expected = position;
+  }
+
+  /** A read that begins at `position`: as `begin`, and how many bytes of the stream lie before what it wants. */
+  beginRead(position: number): number {
+    const beyond = position - this.#expected - (this.#last.length - this.#taken);
+    this.begin(position);
+    if (beyond <= 0) return 0;
+    this.#expected -= beyond;
+    return beyond;
+  }
+
+  /** So many of the bytes before it have been read. */
+  skipped(count: number): void {
+    this.#expected += count;
   }
 
   /** Gives what was given back, as much as fits: the count, 0 when there is nothing. */
