@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { logByComplaining } from '../host/complain.ts';
+import { returnFreedMemory } from '../host/linux/allocator.ts';
 import * as libc from '../host/linux/libc.ts';
 import { mountFileSystem } from '../transports/mount.ts';
 import type { WantedTransport } from '../transports/transport.ts';
@@ -64,6 +65,7 @@ async function serve(
 ): Promise<void> {
   process.title = 'ipcfs';
   logByComplaining();
+  returnFreedMemory();
   // A signal that comes before the mount answers must not leave a dead mount behind.
   let isUnwanted = false;
   let stop = (): void => {

@@ -159,6 +159,9 @@ export const SOCK_STREAM = 1;
 export const SOCK_CLOEXEC = 0o2000000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
+/** A setting of glibc's allocator. 1, or 0 for one that it does not take. */
+export const mallopt = define('int mallopt(int, int)') as (setting: number, value: number) => number;
+
 const fcntl = define('int fcntl(int, int, long)') as (
   descriptor: number,
   command: number,
