@@ -14,11 +14,6 @@ async function mountNative(options: MountOptions): Promise<Mounted> {
   return (await import('./fuse-native/mount.ts')).mountNative(options);
 }
 
-/** Whether what was asked for can only be had from the raw transport. */
-function needsRaw({ allowOther, shmBacking }: MountOptions): boolean {
-  return allowOther || shmBacking === 'passthrough';
-}
-
 function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
 }
@@ -42,7 +37,6 @@ export async function mountFileSystem(options: MountOptions): Promise<Mounted> {
         failure = error;
       }
       log('raw: %o', failure);
-      if (needsRaw(options)) throw failure;
       try {
         const mounted = await mountNative(options);
         return {
@@ -51,7 +45,7 @@ export async function mountFileSystem(options: MountOptions): Promise<Mounted> {
         };
       } catch (error) {
         log('fuse-native: %o', error);
-        // What keeps the better transport from mounting is what is worth mending.
+        // What keeps the better transport from mounting is what is worth mending, also when the other one cannot do what was asked.
         throw failure;
       }
     }

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { ipcfs, ipcfsCommand, isMounted, isRunning, Scratch } from '../support/cli.ts';
@@ -59,6 +59,19 @@ describeMount('choosing a transport', () => {
     expect(refused.stderr).toMatch(
       /^ipcfs: [^\n]* is a mount point already, [^\n]*: choose a directory in it\n$/,
     );
+  });
+
+  test('a path that the package would cut off is refused in one line', async () => {
+    const top = scratch.directory();
+    // Cut off after 1023 bytes, this is the path of the directory that it is in.
+    const parent = join(top, ...Array.from({ length: 3 }, () => 'd'.repeat(255)));
+    const within = join(parent, 'e'.repeat(1022 - parent.length));
+    const directory = join(within, 'f');
+    mkdirSync(directory, { recursive: true });
+    const refused = await ipcfs(['mount', '--transport', 'fuse-native', directory]);
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/^ipcfs: fuse-native mounts on paths of up to 1019 bytes: [^\n]*\n$/);
+    expect([directory, within].map(isMounted)).toEqual([false, false]);
   });
 
   test.for(['', '/shm'])('a server whose mount%s is taken away by others ends', async (part) => {

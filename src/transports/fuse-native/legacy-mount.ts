@@ -10,6 +10,8 @@ import { ready } from './ready.ts';
 import { SegmentMount } from './segment-mount.ts';
 import { OuterView, SegmentView } from './tree-view.ts';
 
+const LONGEST_PATH_BYTES = 1023;
+
 /** Where the mount for segments is, and how it and the outer one lead to each other. */
 interface SegmentPlace {
   readonly directory: string;
@@ -36,6 +38,7 @@ function segmentPlace(directory: string, canNest: boolean): SegmentPlace {
 async function mount(context: MountContext): Promise<Mounts> {
   const { fuse: Fuse, server, platform, options, complain } = context;
   const { fileSystem } = server;
+  checkLength(options.directory);
   const place = segmentPlace(options.directory, platform.canNestMounts);
   const { directory } = place;
   const removePlace = (): void => {
@@ -76,6 +79,14 @@ async function mount(context: MountContext): Promise<Mounts> {
       removePlace();
     },
   };
+}
+
+/** The package cuts longer paths off, and would mount on another directory. */
+function checkLength(directory: string): void {
+  if (Buffer.byteLength(join(directory, 'shm')) <= LONGEST_PATH_BYTES) return;
+  throw new MountFailure(
+    `fuse-native mounts on paths of up to ${LONGEST_PATH_BYTES - '/shm'.length} bytes: choose a directory nearer to the root`,
+  );
 }
 
 function mountingFailed(directory: string, { message }: Error): MountFailure {
