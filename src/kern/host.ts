@@ -49,6 +49,11 @@ export interface Host {
   signalOwner(id: number, credentials: Credentials): SignalOwner | number;
   /** Sends SIGIO to the owner, if it still is the process that was named; failures are ignored as in pgsigio. */
   postSigio(owner: SignalOwner): void;
+  /**
+   * Sends what a host that collects signals has collected: to be called before the call that has caused them is answered. One call may
+   * cause very many for the same receiver, and a pending SIGIO is one SIGIO.
+   */
+  flushSigio?(): void;
   /** Sends SIGPIPE to the thread that made a call (rule P52). */
   postSigpipe(threadId: number): void;
   /** The process that a thread belongs to; the thread's own number when that cannot be found out. */

@@ -6,8 +6,8 @@ import { type Registrar, register } from './register.ts';
 import { UNDECIDED } from './resolver.ts';
 import { BATCH_SIZE } from './scan.ts';
 
-/** How long one call goes on with its changes before others have their turn. */
-const SLICE_MS = 0.5;
+/** How long one call goes on with its changes, in milliseconds, before others have their turn. */
+export const SLICE_MS = 0.5;
 
 /** A change list in the caller's memory. */
 export interface ChangeSource {
@@ -38,11 +38,11 @@ export function* applyChanges(
   for (let left = count; left > 0; left -= BATCH_SIZE) {
     const batch = source.read(Math.min(left, BATCH_SIZE));
     if (batch === null) return -EFAULT;
-    if (callouts.nowMs() > sliceEndMs) {
-      yield* pause(kqueue.subsystem.writers);
-      sliceEndMs = callouts.nowMs() + SLICE_MS;
-    }
     for (const change of batch) {
+      if (callouts.nowMs() > sliceEndMs) {
+        yield* pause(kqueue.subsystem.writers);
+        sliceEndMs = callouts.nowMs() + SLICE_MS;
+      }
       let error = applyChange(kqueue, change, sink, registrar);
       if (error === UNDECIDED) {
         yield* decide(kqueue, change, registrar);

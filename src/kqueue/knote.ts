@@ -9,6 +9,8 @@ import type { Kqueue } from './kqueue.ts';
 export interface QueueFilterOps extends FilterOps {
   /** A change has replaced the knote's fflags, which were these; 0, or a negative errno that takes the change back. */
   modified?(knote: Knote, oldFflags: number): number;
+  /** An event of the knote, which stays registered, has been stored. */
+  delivered?(knote: Knote): void;
 }
 
 /** Bits of `status`. */
@@ -53,8 +55,6 @@ export class Knote implements ListedKnote, FileKnote {
   sequence = 0;
   nextPending: Knote | null = null;
   previousPending: Knote | null = null;
-  /** Another knote of the same filter and ident, under a different file. */
-  nextOfIdent: Knote | null = null;
   klist: Klist | null = null;
   newer: ListedKnote | null = null;
   older: ListedKnote | null = null;

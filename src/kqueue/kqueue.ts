@@ -7,12 +7,17 @@ import type { WaitChannel } from '../kern/operation.ts';
 import { PollQueue } from '../kern/poll.ts';
 import { EVFILT_SYSCOUNT, type Ident } from './kevent.ts';
 import { type Knote, KnoteStatus } from './knote.ts';
+import { KnoteTable } from './knote-table.ts';
 import type { KqueueSubsystem } from './system.ts';
 
 /** Bytes of one event record on a 64-bit machine: the block size that stat shows (K3). */
 export const KEVENT_SIZE_BYTES = 32;
 
 const S_IFIFO = 0o010000;
+
+/** Pending knotes whose descriptors one stat looks at, and knotes that one step of a table does: some microseconds each. */
+const PENDING_LOOK_LIMIT = 256;
+const ORPHAN_STEP = 16;
 
 /** What stat says of a kqueue; every other field is 0 (kqueue_stat; K3). */
 export interface KqueueStat {
@@ -49,8 +54,8 @@ export class Kqueue {
   nextSequence = 0;
   #first: Knote | null = null;
   #last: Knote | null = null;
-  /** Knotes by ident, one map a filter. */
-  readonly #knotes: (Map<Ident, Knote> | null)[] = new Array<null>(EVFILT_SYSCOUNT).fill(null);
+  /** Registered knotes, one table a filter. */
+  readonly #knotes: (KnoteTable | null)[] = new Array<null>(EVFILT_SYSCOUNT).fill(null);
   /** Open files, names and calls in progress. The queue ends with the last (K9). */
   #references = 0;
   isTerminated = false;
@@ -82,26 +87,17 @@ export class Kqueue {
 
   /** The knote of an ident, and of a file if the ident names one; `file` null takes whichever there is (K39). */
   find(filter: number, ident: Ident, file: File | null): Knote | null {
-    let knote = this.#knotes[~filter]?.get(ident) ?? null;
-    if (file !== null) while (knote !== null && knote.openFile !== file) knote = knote.nextOfIdent;
-    return knote;
+    return this.#knotes[~filter]?.find(ident, file) ?? null;
   }
 
-  /** Every knote, by filter and in order of registration. */
+  /** Every knote, by filter and in order of registration. Knotes may come and go meanwhile. */
   *knotes(): Iterable<Knote> {
-    for (const map of this.#knotes) {
-      if (map === null) continue;
-      for (const newest of map.values()) {
-        for (let knote: Knote | null = newest; knote !== null; knote = knote.nextOfIdent) yield knote;
-      }
-    }
+    for (const table of this.#knotes) if (table !== null) yield* table;
   }
 
   /** Makes a knote findable (knote_attach). */
   insert(knote: Knote): void {
-    const map = (this.#knotes[~knote.filter] ??= new Map<Ident, Knote>());
-    knote.nextOfIdent = map.get(knote.ident) ?? null;
-    map.set(knote.ident, knote);
+    (this.#knotes[~knote.filter] ??= new KnoteTable()).insert(knote);
     knote.openFile?.addKnote(knote);
     this.knoteCount++;
   }
@@ -116,18 +112,7 @@ export class Kqueue {
   /** The part of `drop` for a knote that no filter has taken (knote_drop; K42). */
   remove(knote: Knote): void {
     knote.status |= KnoteStatus.Deleted;
-    const map = this.#knotes[~knote.filter]!;
-    const newest = map.get(knote.ident)!;
-    if (newest !== knote) {
-      let before = newest;
-      while (before.nextOfIdent !== knote) before = before.nextOfIdent!;
-      before.nextOfIdent = knote.nextOfIdent;
-    } else if (knote.nextOfIdent !== null) {
-      map.set(knote.ident, knote.nextOfIdent);
-    } else {
-      map.delete(knote.ident);
-    }
-    knote.nextOfIdent = null;
+    this.#knotes[~knote.filter]!.remove(knote);
     knote.openFile?.removeKnote(knote);
     if (knote.isQueued) this.dequeue(knote);
     this.knoteCount--;
@@ -208,18 +193,26 @@ export class Kqueue {
     return null;
   }
 
-  /** Removes pending knotes whose descriptors are closed: for whoever shows their number. */
+  /**
+   * Removes pending knotes whose descriptors are closed: for whoever shows their number. Only the first ones are looked at, as a stat
+   * must not take long.
+   */
   dropPendingOrphans(): void {
-    for (let knote = this.#first; knote !== null;) {
+    let left = PENDING_LOOK_LIMIT;
+    for (let knote = this.#first; knote !== null && left > 0; left--) {
       const next: Knote | null = knote.nextPending;
       if (knote.isOrphan) this.drop(knote);
       knote = next;
     }
   }
 
-  /** Removes all knotes whose descriptors are closed: for whoever lists them. */
-  dropOrphans(): void {
-    for (const knote of [...this.knotes()]) if (knote.isOrphan) this.drop(knote);
+  /** Removes all knotes whose descriptors are closed: for whoever lists them. In steps, between which others may come and go. */
+  *droppingOrphans(): Generator<undefined, void, undefined> {
+    let looked = 0;
+    for (const knote of this.knotes()) {
+      if (knote.isOrphan) this.drop(knote);
+      if (++looked % ORPHAN_STEP === 0) yield;
+    }
   }
 
   /** Removes every knote without an event (kqueue_terminate; K8). */

@@ -168,6 +168,8 @@ function modify(knote: Knote, change: Change): number {
   const keeps =
     knote.filter === EVFILT_TIMER || knote.filter === EVFILT_PROC || knote.filter === EVFILT_VNODE;
   const replaced = keeps ? change.given : Given.Everything;
+  // What has expired until now has had the period that was.
+  if (knote.filter === EVFILT_TIMER) knote.filterOps!.event(knote, 0);
   if ((replaced & Given.Fflags) !== 0) {
     const oldFflags = knote.savedFflags;
     knote.savedFflags = change.fflags;

@@ -1,7 +1,7 @@
 import { EINTR } from '../kern/errno.ts';
 import { EV_ONESHOT } from '../kern/klist.ts';
 import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
-import { fillUserEvent, userDelivered, userFilter } from './filters/user.ts';
+import { fillUserEvent, userFilter } from './filters/user.ts';
 import { EV_CLEAR, EV_DISPATCH, type Kevent } from './kevent.ts';
 import { type Knote, KnoteStatus } from './knote.ts';
 import type { Kqueue } from './kqueue.ts';
@@ -121,7 +121,6 @@ function eventOf(knote: Knote): Kevent {
 
 /** The knote is off the queue and its event is stored (K62 to K66, K96, K128). */
 function afterDelivery(kqueue: Kqueue, knote: Knote): void {
-  if (knote.filterOps === userFilter) userDelivered(knote);
   if ((knote.flags & EV_ONESHOT) !== 0) {
     kqueue.drop(knote);
     return;
@@ -136,4 +135,5 @@ function afterDelivery(kqueue: Kqueue, knote: Knote): void {
   }
   if ((knote.flags & EV_DISPATCH) !== 0) knote.status |= KnoteStatus.Disabled;
   knote.status &= ~KnoteStatus.Active;
+  knote.filterOps!.delivered?.(knote);
 }

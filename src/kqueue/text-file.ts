@@ -1,11 +1,12 @@
 import type { Credentials } from '../kern/credentials.ts';
 import { EAGAIN, EBADF, EINVAL } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
-import type { Operation } from '../kern/operation.ts';
+import { type Operation, pause } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
-import { applyChanges, type ChangeSource } from './changes.ts';
+import { applyChanges, type ChangeSource, SLICE_MS } from './changes.ts';
 import { handleOf, type KqueueHandle } from './handle.ts';
 import type { Change, Kevent } from './kevent.ts';
+import type { Kqueue } from './kqueue.ts';
 import { collect, type EventSink } from './scan.ts';
 import { formatComplaint, formatLine, isProblem, parseChange } from './text.ts';
 
@@ -14,23 +15,40 @@ const LINE_LIMIT_BYTES = 4096;
 const TOO_LONG = `line longer than ${LINE_LIMIT_BYTES} bytes`;
 const NEWLINE = 0x0a;
 
-/** What a write means: changes and the beginning of another line, or why it means nothing. */
-type ParsedWrite = { changes: Change[]; partialLine: string } | { complaint: string };
+/** What a write means: changes, or why it means nothing. */
+type ParsedWrite = { changes: Change[] } | { complaint: string };
+
+/** What a write leaves for the next: what follows its last newline. Nothing when that is too long to be a line's beginning. */
+function lastLineOf(bytes: Uint8Array, partialLine: string): string {
+  const start = bytes.lastIndexOf(NEWLINE) + 1;
+  const before = start === 0 ? partialLine : '';
+  if (before.length + bytes.length - start > LINE_LIMIT_BYTES) return '';
+  return before + textOf(bytes.subarray(start));
+}
+
+/** Lines that are read before the clock is looked at. */
+const STEP_LINES = 16;
 
 /**
- * Reads `bytes`, which go on where `partialLine` ends, as lines. Each line is a string of its own: what a knote keeps of it keeps
- * nothing else in memory.
+ * Reads `bytes`, which go on where `partialLine` ends, as lines, and lets others have their turn now and then. Each line is a string of
+ * its own: what a knote keeps of it keeps nothing else in memory.
  */
-function parseWrite(partialLine: string, bytes: Uint8Array): ParsedWrite {
+function* parseWrite({ subsystem }: Kqueue, partialLine: string, bytes: Uint8Array): Operation<ParsedWrite> {
+  const { callouts } = subsystem.kernel;
+  let sliceEndMs = callouts.nowMs() + SLICE_MS;
   const changes: Change[] = [];
   let rest = partialLine;
   let start = 0;
   for (let number = 1; ; number++) {
+    if (number % STEP_LINES === 0 && callouts.nowMs() > sliceEndMs) {
+      yield* pause(subsystem.writers);
+      sliceEndMs = callouts.nowMs() + SLICE_MS;
+    }
     const newline = bytes.indexOf(NEWLINE, start);
     const end = newline < 0 ? bytes.length : newline;
     if (rest.length + end - start > LINE_LIMIT_BYTES) return { complaint: formatComplaint(number, TOO_LONG) };
     const line = rest + textOf(bytes.subarray(start, end));
-    if (newline < 0) return { changes, partialLine: line };
+    if (newline < 0) return { changes };
     const result = parseChange(line);
     if (result !== null) {
       if (isProblem(result)) return { complaint: formatComplaint(number, result.message) };
@@ -52,21 +70,23 @@ export function* textWrite(file: File, uio: WriteUio, credentials: Credentials):
   const bytes = new Uint8Array(length);
   const fault = uio.moveIn(bytes, 0, length);
   if (fault !== 0) return -fault;
-  const parsed = parseWrite(handle.partialLine, bytes);
+  const registrar = handle.registrar(credentials);
+  const { partialLine } = handle;
+  // Now, as others may write to this file while many lines are read and applied: theirs go on where this write ends.
+  handle.partialLine = lastLineOf(bytes, partialLine);
+  const kept = handle.partialLine;
+  const parsed = yield* parseWrite(handle.kqueue, partialLine, bytes);
   if ('complaint' in parsed) {
-    handle.partialLine = '';
+    if (handle.partialLine === kept) handle.partialLine = '';
     if (handle.hasRoom) handle.store({ text: parsed.complaint });
     return -EINVAL;
   }
-  // Now, as others may write to this file while many changes are applied.
-  handle.partialLine = parsed.partialLine;
-  const registrar = handle.registrar(credentials);
   const { changes } = parsed;
   let applied = 0;
   const source: ChangeSource = { read: (count) => changes.slice(applied, (applied += count)) };
   const error = yield* applyChanges(handle.kqueue, source, changes.length, handle, registrar);
   if (error === 0) return length;
-  if (handle.partialLine === parsed.partialLine) handle.partialLine = '';
+  if (handle.partialLine === kept) handle.partialLine = '';
   return error;
 }
 

@@ -1,5 +1,5 @@
 import { type Account, Resource } from '../kern/accounting.ts';
-import type { Credentials } from '../kern/credentials.ts';
+import { type Credentials, rootCredentials } from '../kern/credentials.ts';
 import {
   EDQUOT,
   EEXIST,
@@ -12,8 +12,11 @@ import {
   EPERM,
 } from '../kern/errno.ts';
 import { type Name, Node, type NodeContext, type Ownership, S_IFDIR, S_ISGID } from './node.ts';
+import { atOnce, type Work } from './work.ts';
 
 const NAME_MAX_BYTES = 255;
+/** Names that one step of a listing takes. */
+const LISTING_STEP = 64;
 
 /** Whether a name could be one: 0 or a positive errno. The host's own limit of its length is longer. */
 export function checkName(name: Name): number {
@@ -61,11 +64,19 @@ export class Directory extends Node {
 
   /** What readdir shows, with `.` and `..`, as it is now. */
   list(): DirectoryEntry[] {
+    return atOnce(this.listing());
+  }
+
+  /** The same in steps. A name that is there from the first to the last is listed once, one that comes or goes meanwhile perhaps. */
+  *listing(): Work<DirectoryEntry[]> {
     const list: DirectoryEntry[] = [
       { name: '.', inode: this.inode, type: S_IFDIR },
       { name: '..', inode: this.parent.inode, type: S_IFDIR },
     ];
-    for (const [name, node] of this.namedNodes()) list.push({ name, inode: node.inode, type: node.type });
+    for (const [name, node] of this.namedNodes()) {
+      list.push({ name, inode: node.inode, type: node.type });
+      if (list.length % LISTING_STEP === 0) yield;
+    }
     return list;
   }
 
@@ -80,7 +91,7 @@ export class Directory extends Node {
   }
 
   undoCreation(name: Name): void {
-    this.unlink(name);
+    this.unlink(name, rootCredentials);
   }
 
   makeDirectory(_name: Name, _mode: number, _credentials: Credentials): Directory | number {
@@ -96,7 +107,8 @@ export class Directory extends Node {
     return -EPERM;
   }
 
-  unlink(_name: Name): number {
+  /** unlink(2) on behalf of `caller`, whose rights the host has checked, as far as it sees the name. 0 or a negative errno. */
+  unlink(_name: Name, _caller: Credentials): number {
     return -EPERM;
   }
 

@@ -1,11 +1,11 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EVFILT_USER } from '../kern/klist.ts';
+import { EVFILT_TIMER, EVFILT_USER } from '../kern/klist.ts';
 import { formatIdent, formatUdata } from '../kqueue/text.ts';
 import { formatFflags, formatFlags, filterName } from '../kqueue/words.ts';
 import type { Kqueue } from '../kqueue/kqueue.ts';
 import type { KqueueSubsystem } from '../kqueue/system.ts';
 import type { KqueuesDirectory } from './kqueues.ts';
-import type { Table } from './table.ts';
+import { NO_ROW, type Table } from './table.ts';
 
 /** The path of a queue in kqueues/, or `-` for one that only open files have. */
 function nameOf(directory: KqueuesDirectory, kqueue: Kqueue): string {
@@ -20,7 +20,8 @@ export function kqueuesTable(subsystem: KqueueSubsystem, directory: KqueuesDirec
     columns: ['id', 'name', 'pid', 'knotes', 'pending', 'blocked-readers'],
     *rows() {
       for (const kqueue of subsystem.kqueues) {
-        kqueue.dropOrphans();
+        for (const _ of kqueue.droppingOrphans()) yield NO_ROW;
+        if (kqueue.isTerminated) continue;
         let sleepers = 0;
         for (let thread = kqueue.channel.firstSleeper; thread !== null; thread = thread.nextSleeper)
           sleepers++;
@@ -52,9 +53,15 @@ export function knotesTable(subsystem: KqueueSubsystem, directory: KqueuesDirect
     columns: ['kqueue', 'filter', 'ident', 'flags', 'fflags', 'data', 'status', 'udata'],
     *rows(viewer) {
       for (const kqueue of subsystem.kqueues) {
-        kqueue.dropOrphans();
         const showsTokens = maySeeTokens(viewer, directory, kqueue);
         for (const knote of kqueue.knotes()) {
+          if (knote.isOrphan) {
+            kqueue.drop(knote);
+            yield NO_ROW;
+            continue;
+          }
+          // A timer counts when somebody looks.
+          if (knote.filter === EVFILT_TIMER) knote.filterOps!.event(knote, 0);
           const showsValues = showsTokens || knote.filter !== EVFILT_USER;
           yield [
             kqueue.id,

@@ -3,7 +3,7 @@ import { EEXIST, EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
 import { noteWrite } from '../kqueue/filters/vnode-notes.ts';
 import { Creation } from '../shm/creation.ts';
 import { Directory } from './directory.ts';
-import type { Name, Node, NodeContext, Ownership } from './node.ts';
+import { type Name, type Node, type NodeContext, type Ownership, S_ISVTX } from './node.ts';
 import { SegmentControl } from './segment-control.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { keyName, type SegmentNode } from './segments.ts';
@@ -43,9 +43,11 @@ abstract class SegmentDirectory extends Directory {
   }
 
   /** IPC_RMID. */
-  override unlink(name: Name): number {
+  override unlink(name: Name, caller: Credentials): number {
     const node = this.find(name);
     if (typeof node === 'number') return this.entries.has(name) ? -EPERM : node;
+    // The host has checked what the name led to when it looked, and by the control file another may have the key since.
+    if ((this.permissions & S_ISVTX) !== 0 && ![0, this.uid, node.uid].includes(caller.uid)) return -EPERM;
     const error = node.unlink();
     return error === 0 ? 0 : -error;
   }

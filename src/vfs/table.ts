@@ -4,6 +4,9 @@ import type { Work } from './work.ts';
 
 export type Cell = string | number;
 
+/** In place of a row: work was done that shows nothing. */
+export const NO_ROW: readonly Cell[] = [];
+
 /** Live state as rows: the same rows make the text for people and awk, and the JSON. */
 export interface Table {
   readonly name: string;
@@ -15,7 +18,7 @@ export interface Table {
   prepare?(): Operation<void>;
   /**
    * Each row shows its object as it is when the row is made. Objects may come and go between two rows: one that has gone has no
-   * row, and no row has parts of several moments. `viewer` is who will read it: names and counts are for everybody, bytes are not.
+   * row, and no row has parts of several moments. NO_ROW is none, and lets others have their turn. `viewer` is who will read it: names and counts are for everybody, bytes are not.
    */
   rows(viewer: Credentials): Iterable<readonly Cell[]>;
 }
@@ -63,6 +66,10 @@ export function* formatTable(table: Table, viewer: Credentials): Work<readonly s
   const widths = columns.map((name) => name.length);
   const lines = [[...columns]];
   for (const row of table.rows(viewer)) {
+    if (row === NO_ROW) {
+      yield;
+      continue;
+    }
     const line = row.map((cell, column) => {
       if (typeof cell === 'number') isNumber[column] = true;
       const text = column === last && table.endsInText === true ? escapeText(cell) : escapeCell(cell);
@@ -90,6 +97,10 @@ export function* formatTableJson(table: Table, viewer: Credentials): Work<readon
   const lines: string[] = [];
   let before = '[\n';
   for (const row of table.rows(viewer)) {
+    if (row === NO_ROW) {
+      yield;
+      continue;
+    }
     const fields = row.map((cell, column) => {
       const value = typeof cell === 'number' ? JSON.stringify(cell) : escapeJsonString(cell);
       return `${names[column]!}:${value}`;

@@ -9,11 +9,13 @@ import { type IdentResolver, UNDECIDED } from '../kqueue/resolver.ts';
 import { Directory } from './directory.ts';
 import { type Node, SymbolicLink } from './node.ts';
 import { noFileOps, OpenFile, type OpenFileTable } from './open-file.ts';
+import { Access, mayAccess, withGroups } from './permission.ts';
 
-const SEARCH = 1;
-const WRITE = 2;
-const READ = 4;
-const MAX_LINKS = 8;
+/** Symbolic links that one path may lead through, in all: what a link's target leads through counts too (MAXSYMLINKS of Linux). */
+const MAX_LINKS = 40;
+
+/** Of so many open files that look alike, the latest, those of the caller's process are looked for: asking for each takes long. */
+const LOOK_LIMIT = 256;
 
 /** Asks the open file behind a process's descriptor for its handle; 0 where that cannot be done. */
 export type HandleFinder = (pid: number, descriptor: number) => Operation<number>;
@@ -24,15 +26,6 @@ class WatchedFile extends OpenFile {
     super(node, 0, FREAD | FWRITE, credentials);
     this.ops = { ...noFileOps, kqfilter: (_file, knote) => node.kqfilter(knote) };
   }
-}
-
-/** Whether the mode grants these permission bits; one class of it counts, the first that fits. */
-function mayAccess(node: Node, credentials: Credentials, wanted: number): boolean {
-  if (credentials.uid === 0) return true;
-  node.refresh();
-  const isInGroup = credentials.gid === node.gid || credentials.groups?.includes(node.gid) === true;
-  const shift = credentials.uid === node.uid ? 6 : isInGroup ? 3 : 0;
-  return ((node.permissions >> shift) & wanted) === wanted;
 }
 
 /** Finds what kqueues watch in the tree: paths below its root, and descriptors of calling processes. */
@@ -58,12 +51,10 @@ export class TreeResolver implements IdentResolver {
   ): File | number {
     if (typeof ident === 'number') return this.#descriptor(ident, credentials);
     const { host } = this.#root.context.kernel;
-    // Requests do not carry supplementary groups, and this path is not walked by the host's kernel.
-    const groups = credentials.groups ?? host.supplementaryGroups(credentials.pid);
-    const caller = { ...credentials, groups };
-    const node = this.#walk(this.#root, ident, caller, 0);
+    const caller = withGroups(credentials, host);
+    const node = this.#walk(this.#root, ident, caller, { links: MAX_LINKS });
     if (typeof node === 'number') return node;
-    if (!mayAccess(node, caller, filter === EVFILT_WRITE ? WRITE : READ)) return -EACCES;
+    if (!mayAccess(node, caller, filter === EVFILT_WRITE ? Access.Write : Access.Read)) return -EACCES;
     return current instanceof WatchedFile && current.node === node ? current : new WatchedFile(node, caller);
   }
 
@@ -74,24 +65,35 @@ export class TreeResolver implements IdentResolver {
     const pid = host.processOf(credentials.pid);
     const found = host.describeDescriptor(pid, descriptor);
     if (found === null) return -EBADF;
-    const candidates =
-      found.identity === UNKNOWN_IDENTITY
-        ? [...this.#openFiles.all()].reverse().filter((file) => file.node.inode === found.inode)
-        : this.#openFiles.withIdentity(found.identity);
-    const fitting = [...candidates].filter(
-      (file) => file.readable === found.isReadable && file.writable === found.isWritable,
-    );
-    if (fitting.length <= 1) return fitting[0] ?? -EBADF;
+    const fits = (file: OpenFile): boolean =>
+      file.readable === found.isReadable &&
+      file.writable === found.isWritable &&
+      (found.identity === UNKNOWN_IDENTITY
+        ? file.node.inode === found.inode
+        : file.identity === found.identity);
     const decided = this.#decided;
     this.#decided = null;
     const isDecided = decided?.pid === pid && decided.descriptor === descriptor;
-    if (!isDecided && this.#findHandle() !== null) return UNDECIDED;
+    if (isDecided) {
+      const file = this.#openFiles.get(decided.handle);
+      if (file !== undefined && fits(file)) return file;
+    }
+    const candidates =
+      found.identity === UNKNOWN_IDENTITY
+        ? [...this.#openFiles.all()].reverse()
+        : this.#openFiles.withIdentity(found.identity);
+    // Any number of open files may look alike, so the search ends as soon as it is clear what to do.
+    const limit = isDecided || this.#findHandle() === null ? LOOK_LIMIT : 2;
+    const fitting: OpenFile[] = [];
+    for (const file of candidates) {
+      if (!fits(file)) continue;
+      fitting.push(file);
+      if (fitting.length === limit) break;
+    }
+    if (fitting.length <= 1) return fitting[0] ?? -EBADF;
+    if (limit === 2) return UNDECIDED;
     // Where nobody can tell: the process's own, and of those the latest.
-    return (
-      fitting.find((file) => file.handle === decided?.handle) ??
-      fitting.find((file) => host.processOf(file.credentials.pid) === pid) ??
-      fitting[0]!
-    );
+    return fitting.find((file) => host.processOf(file.credentials.pid) === pid) ?? fitting[0]!;
   }
 
   *decide(descriptor: number, credentials: Credentials): Operation<void> {
@@ -105,19 +107,20 @@ export class TreeResolver implements IdentResolver {
     return identity === UNKNOWN_IDENTITY || identity === (file as OpenFile).identity;
   }
 
-  #walk(from: Directory, path: string, caller: Credentials, links: number): Node | number {
+  /** `left` is what the whole walk has left: links to links would otherwise multiply. */
+  #walk(from: Directory, path: string, caller: Credentials, left: { links: number }): Node | number {
     let at: Node = path.startsWith('/') ? this.#root : from;
     for (const part of path.split('/')) {
       if (part === '' || part === '.') continue;
       if (!(at instanceof Directory)) return -ENOTDIR;
-      if (!mayAccess(at, caller, SEARCH)) return -EACCES;
+      if (!mayAccess(at, caller, Access.Search)) return -EACCES;
       const directory: Directory = at;
       const next: Node | number = part === '..' ? at.parent : at.lookup(part);
       if (typeof next === 'number') return next;
       at = next;
       if (at instanceof SymbolicLink) {
-        if (links >= MAX_LINKS) return -ELOOP;
-        const target = this.#walk(directory, at.target, caller, links + 1);
+        if (left.links-- === 0) return -ELOOP;
+        const target = this.#walk(directory, at.target, caller, left);
         if (typeof target === 'number') return target;
         at = target;
       }

@@ -96,6 +96,53 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(3);
   });
 
+  test('[SEC-17] K77 timers whose events nobody collects do nothing until somebody does', () => {
+    const { world, kq } = setUp();
+    const { callouts } = world.kernel;
+    for (let ident = 1; ident <= 3; ident++) world.must(kq, timer(1, EV_ADD, ident));
+    expect(callouts.size).toBe(3);
+    world.advance(1);
+    expect([callouts.size, kqueueOf(kq).count]).toEqual([0, 3]);
+    world.advance(999.5);
+    expect(world.collect(kq).map(({ data }) => data)).toEqual([1000, 1000, 1000]);
+    expect(callouts.size).toBe(3);
+    world.advance(0.5);
+    expect(world.collect(kq).map(({ data }) => data)).toEqual([1, 1, 1]);
+    world.must(kq, change(EVFILT_TIMER, 1, EV_DISABLE), timer(1, EV_DELETE, 2));
+    world.advance(10);
+    expect([callouts.size, kqueueOf(kq).count]).toEqual([0, 1]);
+    world.must(kq, change(EVFILT_TIMER, 1, EV_ENABLE));
+    expect(world.collect(kq).map(({ data }) => data)).toEqual([10, 10]);
+    expect(callouts.size).toBe(2);
+  });
+
+  test('K81 expirations that nobody has collected have the period that was', () => {
+    const { world, kq } = setUp();
+    world.must(kq, timer(10));
+    world.advance(10);
+    world.advance(95);
+    world.must(kq, timer(1000));
+    world.advance(5 + 999);
+    expect(expirations(world, kq)).toBe(11);
+    world.advance(1);
+    expect(expirations(world, kq)).toBe(1);
+  });
+
+  test('K77 whoever looks just before the clock does takes nothing away and gets nothing twice', () => {
+    const { world, kq } = setUp();
+    world.must(kq, timer(10));
+    // The time has come, and the callout has not run.
+    world.host.clock.advance(10);
+    const [knote] = kqueueOf(kq).knotes();
+    knote!.evaluate();
+    expect(expirations(world, kq)).toBe(1);
+    world.advance(0);
+    expect(world.collect(kq)).toEqual([]);
+    expect(kqueueOf(kq).count).toBe(0);
+    world.advance(10);
+    expect(expirations(world, kq)).toBe(1);
+  });
+
   test('K82 a modification keeps the expirations not yet delivered', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(10));

@@ -42,18 +42,19 @@ test('a command that looks like fields does not shift the fields', async () => {
 
 test('a group is its members, and nobody when they have ended', async () => {
   const leader = await sleeper('sleep 60 & sleep 60 &');
-  const members = processGroupMembers(leader.pid);
+  const membersOf = (group: number): number[] => processGroupMembers([NO_PROCESS, group]).get(group)!;
+  const members = membersOf(leader.pid);
   expect(members).toContain(leader.pid);
   expect(members.length).toBe(3);
   leader.kill('SIGKILL');
   await leader.finished();
-  await until(() => processGroupMembers(leader.pid).length === 0);
+  await until(() => membersOf(leader.pid).length === 0);
 });
 
 test('a process that is not there is null', () => {
   expect(processStatus(NO_PROCESS)).toBeNull();
   expect(processStat(NO_PROCESS)).toBeNull();
-  expect(processGroupMembers(NO_PROCESS)).toEqual([]);
+  expect(processGroupMembers([NO_PROCESS])).toEqual(new Map([[NO_PROCESS, []]]));
 });
 
 test('kill(2) allows root, and the real or saved user of the target', () => {

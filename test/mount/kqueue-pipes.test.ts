@@ -209,4 +209,21 @@ describeMount('pipes watched by kqueues', () => {
     }
     expect(await queue.after('add read pipes/loop')).toEqual(['error read pipes/loop errno=ELOOP udata=-']);
   });
+
+  test('[SEC-15] links that lead through links are counted together: 40 are followed, and no more', async () => {
+    // Each leads through the one before a thousand times: a walk of a billion steps.
+    await mount.output(
+      `cd pipes; target=.; for n in 0 1 2 3; do ln -s "$target" s$n; target=$(printf "s$n/%.0s" {1..1000}); done
+      ln -s . here; mkfifo once`,
+    );
+    const queue = await TextQueue.open(a);
+    expect(await queue.after('add vnode pipes/s3 write')).toEqual([
+      'error vnode pipes/s3 errno=ELOOP udata=-',
+    ]);
+    const through = (links: number): string => `pipes/${'here/'.repeat(links)}once`;
+    expect(await queue.after(`add vnode ${through(40)} delete`)).toEqual([]);
+    expect(await queue.after(`add vnode ${through(41)} delete`)).toEqual([
+      `error vnode ${through(41)} errno=ELOOP udata=-`,
+    ]);
+  });
 });

@@ -50,6 +50,7 @@ for (const [name, value] of Object.entries(openFlags)) {
 expected.set('FUSE_PASSTHROUGH >> 32', constants.INIT2_PASSTHROUGH);
 expected.set('FUSE_NOTIFY_POLL', constants.NOTIFY_POLL);
 expected.set('FUSE_POLL_SCHEDULE_NOTIFY', constants.POLL_SCHEDULE_NOTIFY);
+expected.set('FUSE_READ_LOCKOWNER', constants.READ_LOCKOWNER);
 expected.set("_IOR('K', 1, unsigned long long)", IOCTL_GET_HANDLE);
 const ioctlNames = [
   "_IOR('f', 127, int)",

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
-import type { Directory } from '../../src/vfs/directory.ts';
+import { EBUSY } from '../../src/kern/errno.ts';
+import type { Directory, DirectoryEntry } from '../../src/vfs/directory.ts';
 import { SLICE_MS } from '../../src/vfs/work.ts';
 import { user } from '../support/engine.ts';
 import {
@@ -11,6 +12,7 @@ import {
   openBody,
   openHandle,
   readBody,
+  releaseBody,
   walk,
   writeBody,
 } from '../support/fuse-calls.ts';
@@ -120,6 +122,87 @@ test('[SEC-15] a write of many changes is carried out in slices, all of them, an
   expect([...client.fileSystem.kqueues.kqueues].map(({ knoteCount }) => knoteCount)).toEqual([2000]);
 });
 
+test('[SEC-15] lines are read in slices too, and what another writes meanwhile begins where the write ends', () => {
+  makePipes(1);
+  const handle = openHandle(client, walk(client, 'kqueue'), LINUX_O_RDWR);
+  const lines = `add user 1\n${'#\n'.repeat(5000)}add us`;
+  const unique = client.send(Opcode.WRITE, 0, writeBody(handle, Buffer.from(lines), LINUX_O_RDWR));
+  const rest = client.request(Opcode.WRITE, 0, writeBody(handle, Buffer.from('er 2\n'), LINUX_O_RDWR));
+  expect(rest.payload.getUint32(0, true)).toBe(5);
+  let turns = 0;
+  for (; client.answers(unique).length === 0; turns++) {
+    expect(lookup(client, walk(client, 'pipes'), 'p0').error).toBe(0);
+    turn();
+  }
+  expect(turns).toBeGreaterThan(5000 / (16 * (STEPS_PER_SLICE + 2)));
+  expect(client.answers(unique)[0]!.payload.getUint32(0, true)).toBe(lines.length);
+  const [kqueue] = client.fileSystem.kqueues.kqueues;
+  expect([...kqueue!.knotes()].map(({ ident }) => ident).sort()).toEqual([1, 2]);
+});
+
+test('[SEC-15] changes that take long are applied one a slice', () => {
+  const node = walk(client, 'pipes');
+  const handle = openHandle(client, walk(client, 'kqueue'), LINUX_O_RDWR);
+  makePipes(1);
+  let walks = 0;
+  const look = pipes.lookup.bind(pipes);
+  pipes.lookup = (name) => {
+    walks++;
+    client.host.clock.nowMs += SLICE_MS;
+    return look(name);
+  };
+  const lines = 'add vnode pipes/p0 write\n'.repeat(8);
+  const unique = client.send(Opcode.WRITE, node, writeBody(handle, Buffer.from(lines), LINUX_O_RDWR));
+  let turns = 0;
+  for (; client.answers(unique).length === 0; turns++) {
+    expect(walks).toBeLessThanOrEqual(turns + 1);
+    turn();
+  }
+  expect([walks, turns]).toEqual([8, 7]);
+});
+
+test('[SEC-15] a long directory is listed in slices: each name that stays once', () => {
+  makePipes(20 * 64 * STEPS_PER_SLICE);
+  const handle = handleOf(client.request(Opcode.OPENDIR, walk(client, 'pipes'), openBody(LINUX_O_RDONLY)));
+  const unique = client.send(Opcode.READDIR, 0, readBody(handle, 4096));
+  let turns = 0;
+  for (; client.answers(unique).length === 0; turns++) {
+    if (turns === 3) pipes.unlink('p0', user);
+    expect(lookup(client, walk(client, 'pipes'), 'p1').error).toBe(0);
+    // The directory stays open as long as somebody reads it.
+    expect(client.error(Opcode.RELEASEDIR, 0, releaseBody(handle))).toBe(-EBUSY);
+    turn();
+  }
+  expect(turns).toBeGreaterThanOrEqual(15);
+  const names = (client.fileSystem.openFiles.get(handle)!.data as DirectoryEntry[]).map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names).toContain('p1');
+  expect(client.error(Opcode.RELEASEDIR, 0, releaseBody(handle))).toBe(0);
+});
+
+test.each(['kqueues', 'knotes'])('[SEC-15] info/%s looks for closed descriptors in slices', (name) => {
+  const handle = openHandle(client, walk(client, 'kqueue'), LINUX_O_RDWR);
+  const lines = Array.from({ length: 4000 }, (_, index) => `add user ${index}\n`).join('');
+  const unique = client.send(Opcode.WRITE, 0, writeBody(handle, Buffer.from(lines), LINUX_O_RDWR));
+  while (client.answers(unique).length === 0) turn();
+  const [kqueue] = client.fileSystem.kqueues.kqueues;
+  let looked = 0;
+  for (const knote of kqueue!.knotes()) {
+    Object.defineProperty(knote, 'isOrphan', { get: () => looked++ >= 0 });
+  }
+  let before = 0;
+  let most = 0;
+  const [text] = openTable(name, () => {
+    most = Math.max(most, looked - before);
+    before = looked;
+  });
+  expect(looked).toBe(4000);
+  most = Math.max(most, looked - before);
+  expect(most).toBeLessThanOrEqual(16 * (STEPS_PER_SLICE + 1));
+  expect(kqueue!.knoteCount).toBe(0);
+  expect(text.trimEnd().split('\n').length).toBe(name === 'knotes' ? 1 : 2);
+});
+
 test('works at the same time share a slice', () => {
   makePipes(PIPES);
   const node = walk(client, 'info/pipes');
@@ -140,7 +223,7 @@ test('objects that go and come while a table is made: whole rows, each at most o
   makePipes(5, 'q');
   const table = openTable('pipes.json', (turns) => {
     if (turns !== 5) return;
-    for (let index = 500; index < PIPES; index++) pipes.unlink(`p${index}`);
+    for (let index = 500; index < PIPES; index++) pipes.unlink(`p${index}`, user);
     // What has its row gets another name, at the end of the directory.
     expect(client.fileSystem.rename(pipes, 'p0', pipes, 'again', { noReplace: true })).toBe(0);
     makePipes(3, 'late');
@@ -159,7 +242,7 @@ test('every pipe goes while the table is made, with the directories that it is i
   for (let index = 0; index < PIPES; index++) directory.makeFile(`p${index}`, 0o644, user);
   const [text] = openTable('pipes', (turns) => {
     if (turns !== 3) return;
-    for (const name of [...directory.entries.keys()]) directory.unlink(name);
+    for (const name of [...directory.entries.keys()]) directory.unlink(name, user);
     expect(pipes.rmdir('d')).toBe(0);
   });
   const lines = text.trimEnd().split('\n');

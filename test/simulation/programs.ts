@@ -1,5 +1,5 @@
 import { assert } from '../../src/kern/assert.ts';
-import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
+import { Opcode, READ_LOCKOWNER } from '../../src/transports/raw/protocol/constants.ts';
 import { Attr, EntryOut, OpenOut } from '../../src/transports/raw/protocol/layouts.ts';
 import type { Random } from '../support/random.ts';
 import type { Answer, Call, FileKind, KernelFile, KernelNode } from './kernel.ts';
@@ -131,7 +131,7 @@ export function readCall(file: KernelFile, count: number, offset = 0): Call {
         .u64(file.handle)
         .u64(offset)
         .u32(count)
-        .u32(0)
+        .u32(READ_LOCKOWNER)
         .u64(0)
         .u32(file.nonBlocking ? O_NONBLOCK : 0)
         .u32(0),

@@ -1,4 +1,4 @@
-import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
+import { Opcode, READ_LOCKOWNER } from '../../src/transports/raw/protocol/constants.ts';
 import { type Answer, Body, type FuseClient, handleOf, nodeidOf } from './fuse-client.ts';
 
 export const ROOT = 1;
@@ -52,7 +52,7 @@ export function readBody(handle: number, count: number, flags = LINUX_O_RDONLY, 
     .u64(handle) // fh
     .u64(offset) // offset
     .u32(count) // size
-    .u32(0) // read_flags
+    .u32(READ_LOCKOWNER) // read_flags
     .u64(0) // lock_owner
     .u32(flags) // flags
     .u32(0); // padding

@@ -98,7 +98,7 @@ test('a pipe with several names is listed once, a pair by both ends', () => {
   pairs.makeDirectory('p', 0o755, user);
   const rows = [...pipesTable(pipes, pairs).rows(rootCredentials)];
   expect(rows.map(([path]) => path)).toEqual(['pipes/a', 'pairs/p/0', 'pairs/p/1']);
-  pipes.unlink('a');
+  pipes.unlink('a', user);
   expect([...pipesTable(pipes, pairs).rows(rootCredentials)][0]![0]).toBe('pipes/b');
 });
 
@@ -106,7 +106,7 @@ test('an open file whose names are gone is listed as removed', () => {
   const node = pipes.makeFile('a', 0o644, user);
   if (typeof node === 'number') throw new Error('not made');
   fileSystem.openFiles.add(node, 3, user);
-  pipes.unlink('a');
+  pipes.unlink('a', user);
   const [row] = [...handlesTable(fileSystem.openFiles).rows(rootCredentials)];
   expect(row!.slice(1)).toEqual(['(removed)', 'rw', 'no', 1000, 500, 0, 0]);
 });

@@ -82,6 +82,8 @@ export const mount = define(
 export const umount2 = define('int umount2(const char*, int)') as (target: string, flags: number) => number;
 export const dup2 = define('int dup2(int, int)') as (from: number, to: number) => number;
 export const kill = define('int kill(int, int)') as (pid: number, signal: number) => number;
+/** The process group of a process; negative when there is no such process. */
+export const getpgid = define('int getpgid(int)') as (pid: number) => number;
 /** Ends the process at once: nothing is flushed, and threads that are in a system call are not waited for. */
 export const exitNow = (
   library === null ? (status: number) => process.exit(status) : define('void _exit(int)')

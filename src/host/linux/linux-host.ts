@@ -15,15 +15,11 @@ import { holdSpareDescriptor } from './descriptor-reserve.ts';
 import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
 import { complain } from '../complain.ts';
 import { SystemClock } from '../system-clock.ts';
-import { kill, SIGIO, SIGPIPE, tkill } from './libc.ts';
+import { SIGPIPE, tkill } from './libc.ts';
 import { commandName, maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
+import { type LinuxSignalOwner, SigioSender } from './sigio.ts';
 
 const MICROSECONDS_PER_SECOND = 1_000_000;
-
-/** An owner with the start of its process: a number that has been given to another process since does not match. */
-interface LinuxSignalOwner extends SignalOwner {
-  readonly startTicks: number;
-}
 
 /** Linux, as the engines need it. */
 export class LinuxHost implements Host {
@@ -31,6 +27,7 @@ export class LinuxHost implements Host {
   readonly memoryBytes = totalmem();
   /** The mount that this process serves; no file is on it as long as it serves none. */
   mount: MountPlace = { id: -1, deviceMinor: -1 };
+  readonly #sigio = new SigioSender();
 
   constructor() {
     holdSpareDescriptor();
@@ -47,12 +44,16 @@ export class LinuxHost implements Host {
   }
 
   postSigio(owner: SignalOwner): void {
-    const members = owner.id > 0 ? [owner.id] : processGroupMembers(-owner.id);
-    for (const pid of members) {
-      if (owner.id > 0 && processStat(pid)?.startTicks !== (owner as LinuxSignalOwner).startTicks) continue;
-      const status = processStatus(pid);
-      if (status !== null && maySignal(owner.credentials.uid, status)) kill(pid, SIGIO);
-    }
+    this.#sigio.post(owner as LinuxSignalOwner);
+  }
+
+  /** From now on SIGIO is collected until `flushSigio`, where calls are served one by one and each ends with that. */
+  collectSigio(): void {
+    this.#sigio.isCollecting = true;
+  }
+
+  flushSigio(): void {
+    this.#sigio.flush();
   }
 
   postSigpipe(threadId: number): void {
@@ -101,7 +102,7 @@ export class LinuxHost implements Host {
   }
 
   #groupOwner(id: number, credentials: Credentials): SignalOwner | number {
-    const members = processGroupMembers(-id);
+    const members = processGroupMembers([-id]).get(-id)!;
     if (members.length === 0) return -ESRCH;
     const allowed = members.some((pid) => {
       const status = processStatus(pid);

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Credentials } from '../../kern/credentials.ts';
 import { withDescriptors } from './descriptor-reserve.ts';
+import { getpgid } from './libc.ts';
 
 /** What /proc says of a process. */
 export interface ProcessStatus {
@@ -85,12 +86,16 @@ export function processStat(pid: number): ProcessStat | null {
   };
 }
 
-/** The processes of a group. */
-export function processGroupMembers(processGroup: number): number[] {
-  return withDescriptors(() => readdirSync('/proc'))
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => processStat(pid)?.processGroup === processGroup);
+/** The processes of each of these groups, found in one look at all there are. */
+export function processGroupMembers(processGroups: Iterable<number>): Map<number, number[]> {
+  const members = new Map<number, number[]>();
+  for (const group of processGroups) members.set(group, []);
+  for (const name of withDescriptors(() => readdirSync('/proc'))) {
+    // Names that are no numbers are NaN, which is no process.
+    const pid = Number(name);
+    if (pid > 0) members.get(getpgid(pid))?.push(pid);
+  }
+  return members;
 }
 
 /** Whether a caller of user `uid` may signal the process, as kill(2) decides. */

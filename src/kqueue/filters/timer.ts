@@ -11,7 +11,10 @@ export const TICK_MS = 1;
 /** Longer periods are cut to this: 2^31-1 ticks of the original's clock, about 248 days (K121). */
 export const LONGEST_PERIOD_MS = (2 ** 31 - 1) * 10;
 
-/** The armed callout of a timer knote. */
+/**
+ * The timer of a knote. Its callout is armed until an event is there to be collected, and again when it has been: what expires
+ * meanwhile is counted when somebody looks, so that timers that nobody collects cost nothing, however short their periods are.
+ */
 class Timer {
   readonly #knote: Knote;
   readonly #fire = (): void => {
@@ -23,9 +26,30 @@ class Timer {
 
   constructor(knote: Knote) {
     this.#knote = knote;
-    const { callouts } = knote.kqueue.subsystem.kernel;
-    this.#deadlineMs = callouts.nowMs() + this.#periodMs();
-    this.#callout = callouts.scheduleAt(this.#deadlineMs, this.#fire);
+    this.#deadlineMs = knote.kqueue.subsystem.kernel.callouts.nowMs() + this.#periodMs();
+    this.arm();
+  }
+
+  arm(): void {
+    if (this.#callout !== null || this.#deadlineMs === Infinity) return;
+    this.#callout = this.#knote.kqueue.subsystem.kernel.callouts.scheduleAt(this.#deadlineMs, this.#fire);
+  }
+
+  /** Counts the expirations up to now that have not been (K77 to K80, K83, K85). */
+  catchUp(): void {
+    const knote = this.#knote;
+    const nowMs = knote.kqueue.subsystem.kernel.callouts.nowMs();
+    if (this.#deadlineMs > nowMs) return;
+    let expirations = 1;
+    if ((knote.flags & EV_ONESHOT) !== 0) {
+      this.#deadlineMs = Infinity;
+    } else {
+      const periodMs = this.#periodMs();
+      const missed = Math.floor((nowMs - this.#deadlineMs) / periodMs);
+      expirations += missed;
+      this.#deadlineMs += (missed + 1) * periodMs;
+    }
+    knote.data = Number(knote.data) + expirations;
   }
 
   stop(): void {
@@ -40,21 +64,12 @@ class Timer {
     return asked <= 0 ? TICK_MS : Math.min(asked, LONGEST_PERIOD_MS);
   }
 
-  /** filt_timerexpire (K77 to K80, K83, K85): counts this expiry, and those that passed since unnoticed. */
+  /** filt_timerexpire. Somebody may have looked just before, counted this expiry, and collected it. */
   #expire(): void {
-    const knote = this.#knote;
-    const { callouts } = knote.kqueue.subsystem.kernel;
     this.#callout = null;
-    let expirations = 1;
-    if ((knote.flags & EV_ONESHOT) === 0) {
-      const periodMs = this.#periodMs();
-      const missed = Math.floor((callouts.nowMs() - this.#deadlineMs) / periodMs);
-      expirations += missed;
-      this.#deadlineMs += (missed + 1) * periodMs;
-      this.#callout = callouts.scheduleAt(this.#deadlineMs, this.#fire);
-    }
-    knote.data = Number(knote.data) + expirations;
-    knote.activate();
+    this.catchUp();
+    if (this.#knote.data === 0) this.arm();
+    else this.#knote.activate();
   }
 }
 
@@ -66,7 +81,13 @@ const timerFilter: QueueFilterOps = {
     knote.kqueue.subsystem.calloutCount--;
     knote.account.release(Resource.Timers);
   },
-  event: (knote) => knote.data !== 0,
+  event(knote) {
+    (knote.hook as Timer).catchUp();
+    return knote.data !== 0;
+  },
+  delivered(knote) {
+    (knote.hook as Timer).arm();
+  },
 };
 
 /** filt_timerattach: -ENOMEM when there are as many timers as kern.kq_calloutmax allows (K87), or the user's quota. */

@@ -15,6 +15,10 @@ import type { Knote, QueueFilterOps } from '../knote.ts';
 export const userFilter: QueueFilterOps = {
   detach: () => undefined,
   event: (knote) => knote.hook === true,
+  /** The event has been delivered (K96). */
+  delivered(knote) {
+    if ((knote.flags & EV_CLEAR) !== 0) knote.hook = false;
+  },
 };
 
 /** filt_userattach, with the trigger and the flags taken from what the registration asked for (KB12, KB13). */
@@ -41,9 +45,4 @@ export function modifyUser(knote: Knote, change: Change): void {
 export function fillUserEvent(knote: Knote, event: Kevent): void {
   event.fflags = knote.savedFflags;
   event.data = knote.savedData;
-}
-
-/** The event has been delivered (K96). */
-export function userDelivered(knote: Knote): void {
-  if ((knote.flags & EV_CLEAR) !== 0) knote.hook = false;
 }

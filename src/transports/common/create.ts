@@ -1,10 +1,12 @@
 import type { Credentials } from '../../kern/credentials.ts';
-import { EEXIST, EISDIR, ENOENT } from '../../kern/errno.ts';
+import { EACCES, EEXIST, EISDIR, ENOENT } from '../../kern/errno.ts';
+import { FWRITE } from '../../kern/file.ts';
 import { Directory } from '../../vfs/directory.ts';
 import type { FileSystem } from '../../vfs/file-system.ts';
-import type { Name } from '../../vfs/node.ts';
+import type { Name, Node } from '../../vfs/node.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
-import { fileFlags, LINUX_O_EXCL } from './open-flags.ts';
+import { accessOf, mayAccess, withGroups } from '../../vfs/permission.ts';
+import { fileFlags, LINUX_O_EXCL, LINUX_O_TRUNC } from './open-flags.ts';
 
 /**
  * open(2) with O_CREAT in one step: makes the name and opens it at once, since the host's kernel holds the directory's lock
@@ -25,10 +27,17 @@ export function createAndOpen(
   const node = isMaker ? directory.createFile(name, mode, credentials) : found;
   if (typeof node === 'number') return node;
   if (node instanceof Directory) return -EISDIR;
+  // The host's kernel found no name, so it has checked nothing of what has come since: a segment, by the control file.
+  if (!isMaker && !mayOpen(fileSystem, node, linuxFlags, credentials)) return -EACCES;
   const file = fileSystem.openFiles.add(node, fileFlags(linuxFlags), credentials);
   const error = typeof file === 'number' ? file : node.openAtOnce(file, isMaker);
   if (typeof file !== 'number' && error >= 0) return file;
   if (typeof file !== 'number') fileSystem.openFiles.drop(file);
   if (isMaker) directory.undoCreation(name);
   return error;
+}
+
+function mayOpen(fileSystem: FileSystem, node: Node, linuxFlags: number, credentials: Credentials): boolean {
+  const flags = fileFlags(linuxFlags) | ((linuxFlags & LINUX_O_TRUNC) !== 0 ? FWRITE : 0);
+  return mayAccess(node, withGroups(credentials, fileSystem.kernel.host), accessOf(flags));
 }

@@ -191,7 +191,7 @@ export class NameOperations {
       return;
     }
     const place = this.view.place(path);
-    reply(typeof place === 'number' ? place : place.directory.unlink(place.name));
+    reply(typeof place === 'number' ? place : place.directory.unlink(place.name, this.server.caller()));
   }
 
   rmdir(path: string, reply: Reply): void {
@@ -226,7 +226,7 @@ export class NameOperations {
   /** libfuse removes an open file by giving it another name. In the tree it is gone: only libfuse finds it. */
   #hide(path: string, newPath: string, { directory, name }: Place): number {
     const node = this.view.find(path) as Node;
-    const error = directory.unlink(name);
+    const error = directory.unlink(name, this.server.caller());
     if (error === 0) this.view.hide(newPath, node);
     return error;
   }

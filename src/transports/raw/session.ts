@@ -284,9 +284,10 @@ export class Session {
 
   /**
    * Sends what `notifyPoll` has collected. A caller whose write has returned must find it in its next epoll_wait, which asks
-   * only about files that it was told of.
+   * only about files that it was told of. The same holds for SIGIO.
    */
   #sendNotifications(): void {
+    this.fileSystem.kernel.host.flushSigio?.();
     if (this.#notifications.size === 0) return;
     for (const kh of this.#notifications) this.device.send(this.#notice, this.#notice.notifyPoll(kh));
     this.#notifications.clear();

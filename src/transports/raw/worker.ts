@@ -22,6 +22,7 @@ logByComplaining();
 const input = workerData as WorkerInput;
 const host = new LinuxHost();
 host.mount = input.mount;
+host.collectSigio();
 const kernel = new Kernel(host);
 const memory = new MemfdMemory();
 const device = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);

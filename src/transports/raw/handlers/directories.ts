@@ -1,6 +1,8 @@
-import { EBADF, ENOENT, ENOMEM, ENOTDIR } from '../../../kern/errno.ts';
+import { EBADF, EBUSY, ENOENT, ENOMEM, ENOTDIR } from '../../../kern/errno.ts';
 import { FREAD, knotesOfClosedFile } from '../../../kern/file.ts';
+import type { Operation } from '../../../kern/operation.ts';
 import { Directory, type DirectoryEntry } from '../../../vfs/directory.ts';
+import type { OpenFile } from '../../../vfs/open-file.ts';
 import { OpenOut, ReadIn, ReleaseIn } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
@@ -29,15 +31,27 @@ export function takeBackOpendir(session: Session): void {
 export function readdir(session: Session, request: Request): number {
   const file = session.openFile(request.u64(ReadIn.fh));
   if (!(file?.node instanceof Directory)) return -EBADF;
-  const first = request.u64(ReadIn.offset);
+  const thread = session.thread(request);
+  thread.node = file.node;
+  thread.file = file;
+  thread.operation = list(session, file, file.node, request.u64(ReadIn.offset), request.u32(ReadIn.size));
+  return session.start(thread);
+}
+
+function* list(
+  { fileSystem, reply }: Session,
+  file: OpenFile,
+  directory: Directory,
+  first: number,
+  sizeBytes: number,
+): Operation<number> {
   if (first === 0 || file.data === null) {
-    const list = file.node.list();
-    if (!file.hold(ENTRY_BYTES * list.length)) return -ENOMEM;
-    file.data = list;
+    const listed = yield* fileSystem.context.slicer.run(directory.listing());
+    if (!file.hold(ENTRY_BYTES * listed.length)) return -ENOMEM;
+    file.data = listed;
   }
   const entries = file.data as DirectoryEntry[];
-  const { reply } = session;
-  const limit = Math.min(request.u32(ReadIn.size), reply.payloadCapacity);
+  const limit = Math.min(sizeBytes, reply.payloadCapacity);
   let length = 0;
   for (let index = first; index < entries.length; index++) {
     const { name, inode, type } = entries[index]!;
@@ -51,6 +65,8 @@ export function readdir(session: Session, request: Request): number {
 export function releasedir(session: Session, request: Request): number {
   const file = session.openFile(request.u64(ReleaseIn.fh));
   if (!(file?.node instanceof Directory)) return -EBADF;
+  // The kernel keeps a directory as long as calls on it are in progress.
+  if (file.sleepers > 0) return -EBUSY;
   session.fileSystem.openFiles.drop(file);
   knotesOfClosedFile(file);
   return 0;

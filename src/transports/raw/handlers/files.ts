@@ -8,7 +8,7 @@ import { createAndOpen } from '../../common/create.ts';
 import { IOCTL_GET_HANDLE, performIoctl } from '../../common/ioctl.ts';
 import { fileFlags, LINUX_O_APPEND, LINUX_O_NONBLOCK, LINUX_O_TRUNC } from '../../common/open-flags.ts';
 import { pollLinux } from '../../common/poll-bits.ts';
-import { POLL_SCHEDULE_NOTIFY } from '../protocol/constants.ts';
+import { POLL_SCHEDULE_NOTIFY, READ_LOCKOWNER } from '../protocol/constants.ts';
 import {
   CreateIn,
   EntryOut,
@@ -83,6 +83,8 @@ export function read(session: Session, request: Request): number {
   const file = session.openFile(request.u64(ReadIn.fh));
   // A file opened for execution is read, and has neither direction.
   if (file === undefined || (file.writable && !file.readable)) return -EBADF;
+  // A page of the cache may be read twice, by others, in part, or never: what is taken from a stream must not go there.
+  if (file.isStream && (request.u32(ReadIn.readFlags) & READ_LOCKOWNER) === 0) return -EINVAL;
   const offset = request.u64(ReadIn.offset);
   followFlags(file, request.u32(ReadIn.flags));
   const thread = session.thread(request);

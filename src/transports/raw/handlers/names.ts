@@ -84,7 +84,7 @@ export function unlink(session: Session, request: Request): number {
   const directory = directoryOf(session, request.nodeid);
   const name = request.name(0);
   if (typeof directory === 'number') return directory;
-  return name === null ? -EINVAL : directory.unlink(name);
+  return name === null ? -EINVAL : directory.unlink(name, request.credentials);
 }
 
 export function rmdir(session: Session, request: Request): number {

@@ -84,6 +84,9 @@ export const FATTR_MTIME_NOW = 1 << 8;
 
 export const POLL_SCHEDULE_NOTIFY = 1 << 0;
 
+/** read_flags: a process reads. Without it, the kernel fills a page of its cache, for a mapping or for splice(2). */
+export const READ_LOCKOWNER = 1 << 1;
+
 export const RENAME_NOREPLACE = 1 << 0;
 export const RENAME_EXCHANGE = 1 << 1;
 
