@@ -9,6 +9,8 @@ import {
   UNKNOWN_IDENTITY,
 } from '../kern/host.ts';
 import { complain } from './complain.ts';
+import { HeapLimit } from './heap-limit.ts';
+import { MemoryRoom } from './memory-room.ts';
 import { SystemClock } from './system-clock.ts';
 
 const MICROSECONDS_PER_SECOND = 1_000_000;
@@ -18,6 +20,11 @@ const MILLISECONDS_PER_SECOND = 1000;
 export class PortableHost implements Host {
   readonly clock = new SystemClock();
   readonly memoryBytes = totalmem();
+  readonly #room = new MemoryRoom([new HeapLimit()]);
+
+  hasMemory(sizeBytes: number): boolean {
+    return this.#room.has(sizeBytes);
+  }
 
   signalOwner(): SignalOwner | number {
     return -EOPNOTSUPP;

@@ -1,4 +1,5 @@
 import { assert } from './assert.ts';
+import { EAGAIN, EDQUOT, EMFILE, ENOMEM, ENOSPC } from './errno.ts';
 
 /** What a user's account counts. The order is that of `resources`. */
 export const Resource = {
@@ -31,6 +32,27 @@ export const resources = [
   'blocked_calls',
 ] as const satisfies readonly string[];
 
+/** What a charge that the quota does not hold is refused with, by resource. */
+const quotaErrnos: readonly number[] = [
+  EDQUOT,
+  EDQUOT,
+  ENOMEM,
+  EMFILE,
+  ENOMEM,
+  ENOMEM,
+  ENOMEM,
+  ENOMEM,
+  ENOSPC,
+  ENOMEM,
+  EAGAIN,
+];
+
+/**
+ * About what one of each takes of the server's own memory, in bytes, by resource. 0: its memory is asked for where it is taken (rings
+ * when their first byte comes, segments as their pages are used).
+ */
+const costsBytes: readonly number[] = [1024, 1024, 0, 1024, 1, 2048, 1024, 512, 2048, 0, 2048];
+
 /**
  * What one user has of everything that is limited per user (struct uidinfo). Whatever is charged is released by the object that was
  * charged for, to the account that it was charged to: a change of owner moves nothing.
@@ -61,14 +83,17 @@ export class Account {
     return used <= this.#accounts.limitOf(resource) || this.#accounts.isExempt(this.uid);
   }
 
-  /** Takes `amount` more; false, with nothing taken, when the user's quota does not hold it. */
-  charge(resource: Resource, amount = 1): boolean {
-    if (!this.holds(resource, amount)) {
-      this.#refused[resource]!++;
-      return false;
-    }
-    this.#used[resource]! += amount;
-    return true;
+  /**
+   * Takes `amount` more: 0, or with nothing taken the errno of a user whose quota does not hold it, or ENOMEM when the server has no
+   * memory left for anybody.
+   */
+  charge(resource: Resource, amount = 1): number {
+    let error = 0;
+    if (!this.holds(resource, amount)) error = quotaErrnos[resource]!;
+    else if (!this.#accounts.hasMemory(costsBytes[resource]! * amount)) error = ENOMEM;
+    if (error === 0) this.#used[resource]! += amount;
+    else this.#refused[resource]!++;
+    return error;
   }
 
   /** Gives back what `charge` has taken. */
@@ -78,11 +103,11 @@ export class Account {
     this.#used[resource] = used;
   }
 
-  /** Makes a charge of `before` one of `after`; false, with `before` still charged, when the quota does not hold it. */
-  recharge(resource: Resource, before: number, after: number): boolean {
+  /** Makes a charge of `before` one of `after`: 0, or an errno of `charge` with `before` still charged. */
+  recharge(resource: Resource, before: number, after: number): number {
     if (after > before) return this.charge(resource, after - before);
     this.release(resource, before - after);
-    return true;
+    return 0;
   }
 }
 
@@ -94,6 +119,16 @@ export class Accounts {
   readonly #accounts = new Map<number, Account>();
   readonly #limits: (() => number)[] = resources.map(() => () => Infinity);
   readonly #exempt = new Set([0]);
+  readonly #hasMemory: (sizeBytes: number) => boolean;
+
+  /** `hasMemory`: whether the server itself has room for so much more, whoever wants it. */
+  constructor(hasMemory: (sizeBytes: number) => boolean = () => true) {
+    this.#hasMemory = hasMemory;
+  }
+
+  hasMemory(sizeBytes: number): boolean {
+    return sizeBytes === 0 || this.#hasMemory(sizeBytes);
+  }
 
   /** The account of a user. It stays: an object that outlives its user's others is released to it. */
   of(uid: number): Account {

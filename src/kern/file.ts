@@ -100,9 +100,13 @@ export class File {
     return (this.flags & FNONBLOCK) !== 0;
   }
 
-  /** Says how many bytes are kept for the file now; false, with as many as before, when the opener's quota does not hold them. */
+  /**
+   * Says how many bytes are kept for the file now; false, with as many as before, when the opener's quota does not hold them, or nobody
+   * has memory for them. The caller answers ENOMEM.
+   */
   hold(sizeBytes: number): boolean {
-    if (this.account?.recharge(Resource.HeldBytes, this.#heldBytes, sizeBytes) === false) return false;
+    const error = this.account?.recharge(Resource.HeldBytes, this.#heldBytes, sizeBytes) ?? 0;
+    if (error !== 0) return false;
     this.#heldBytes = sizeBytes;
     return true;
   }

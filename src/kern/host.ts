@@ -40,8 +40,10 @@ export interface CallerDescription {
 /** What the kernel needs from the machine it runs on. */
 export interface Host {
   readonly clock: Clock;
-  /** Memory of the machine, from which budgets take their defaults. */
+  /** Memory that this program may use, from which budgets take their defaults. */
   readonly memoryBytes: number;
+  /** Whether the program can take `sizeBytes` more, and then has as much left as it needs to go on. */
+  hasMemory(sizeBytes: number): boolean;
   /**
    * Makes `id` (a process, or a negated process group) the receiver of SIGIO on behalf of `credentials`.
    * Returns the owner, or a negative errno: ESRCH when there is no such process, EPERM when the caller could not signal it.

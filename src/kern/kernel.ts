@@ -11,10 +11,11 @@ export class Kernel {
   readonly callouts: CalloutQueue;
   readonly scheduler: Scheduler;
   readonly sysctls = new SysctlRegistry();
-  readonly accounts = new Accounts();
+  readonly accounts: Accounts;
 
   constructor(host: Host, choose: Chooser | null = null) {
     this.host = host;
+    this.accounts = new Accounts((sizeBytes) => host.hasMemory(sizeBytes));
     this.callouts = new CalloutQueue(host.clock);
     this.scheduler = new Scheduler(this.callouts, choose, this.accounts);
   }

@@ -1,6 +1,6 @@
 import { type Account, type Accounts, Resource } from './accounting.ts';
 import { assert } from './assert.ts';
-import { EAGAIN, EINTR } from './errno.ts';
+import { EINTR } from './errno.ts';
 import type { Callout, CalloutQueue } from './callout.ts';
 import { isPause, type Operation, type SleepOptions, type WaitChannel, WakeReason } from './operation.ts';
 
@@ -26,8 +26,8 @@ export class Thread {
   uid = 0;
   /** The account that it is charged to as a blocked call: from its first sleep to its end. */
   account: Account | null = null;
-  /** Its user has as many blocked calls as allowed: it may not sleep, and what would be EINTR is EAGAIN. */
-  isRefused = false;
+  /** It may not sleep, for want of quota or memory: the errno that it gets in place of EINTR. 0 as long as it may. */
+  refusal = 0;
   reason: WakeReason = WakeReason.Awakened;
   timeout: Callout | null = null;
   nextSleeper: Thread | null = null;
@@ -124,6 +124,12 @@ export class Scheduler {
     }
   }
 
+  /** Ends an interruptible sleep for which there is not enough of something; its operation's result is `errno` in place of EINTR. */
+  refuse(thread: Thread, errno: number): void {
+    thread.refusal = errno;
+    this.interrupt(thread);
+  }
+
   /** Takes a sleeping thread off its channel and makes it runnable. */
   resume(thread: Thread, reason: WakeReason): void {
     assert(thread.state === ThreadState.Sleeping, 'only a sleeping thread is resumed');
@@ -175,17 +181,17 @@ export class Scheduler {
     return thread;
   }
 
-  /** Whether the current operation has been refused a sleep by its user's quota: its result is EAGAIN where it says EINTR. */
-  get isCurrentRefused(): boolean {
-    return this.#current?.isRefused === true;
+  /** What the current operation has been refused a sleep with: its result where it says EINTR. 0 when it has not been. */
+  get currentRefusal(): number {
+    return this.#current?.refusal ?? 0;
   }
 
   #admit(thread: Thread): boolean {
     if (thread.account !== null || this.#accounts === null) return true;
     const account = this.#accounts.of(thread.uid);
-    if (account.charge(Resource.BlockedCalls)) thread.account = account;
-    else thread.isRefused = true;
-    return !thread.isRefused;
+    thread.refusal = account.charge(Resource.BlockedCalls);
+    if (thread.refusal === 0) thread.account = account;
+    return thread.refusal === 0;
   }
 
   #end(thread: Thread): void {
@@ -213,7 +219,7 @@ export class Scheduler {
       return false;
     }
     this.#end(thread);
-    thread.onExit?.(thread.isRefused && step.value === -EINTR ? -EAGAIN : step.value, thread);
+    thread.onExit?.(thread.refusal !== 0 && step.value === -EINTR ? -thread.refusal : step.value, thread);
     return true;
   }
 }

@@ -1,5 +1,5 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EAGAIN, EBADF, EFAULT, EINVAL } from '../kern/errno.ts';
+import { EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
@@ -28,7 +28,8 @@ class RecordSource implements ChangeSource {
 
 /**
  * write(2) of records: each is a change; what they have to say is read from the same file. Bytes written, which is less than asked
- * when the rest could not be read; -EINVAL unless the length is a number of records, -EFAULT, or the error of a change that
+ * when the rest could not be read; -EINVAL unless the length is a number of records, -EFAULT, -ENOMEM when the
+ * opener may hold no more, or the error of a change that
  * could not be recorded (K18).
  */
 export function* binaryWrite(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
@@ -37,7 +38,14 @@ export function* binaryWrite(file: File, uio: WriteUio, credentials: Credentials
   if (requested % KEVENT_SIZE_BYTES !== 0) return -EINVAL;
   const count = requested / KEVENT_SIZE_BYTES;
   const registrar = handle.registrar(credentials);
-  const error = yield* applyChanges(handle.kqueue, new RecordSource(uio), count, handle, registrar);
+  // They are read as they are applied, with others in between.
+  if (!file.holdMore(requested)) return -ENOMEM;
+  let error: number;
+  try {
+    error = yield* applyChanges(handle.kqueue, new RecordSource(uio), count, handle, registrar);
+  } finally {
+    file.holdMore(-requested);
+  }
   if (error === 0) return requested;
   return error === -EFAULT && uio.residual < requested ? requested - uio.residual : error;
 }

@@ -34,8 +34,7 @@ export class KqueueHandle implements RecordSink {
   #records: (Kevent | Complaint)[] = [];
   /** How many of them have been read. */
   #recordsRead = 0;
-  /** The beginning of a line whose end has not been written yet. */
-  partialLine = '';
+  #partialLine = '';
   /** Lines that have been read in part, by the process that reads them. */
   readonly #rests = new Map<number, Uint8Array>();
   /** The thread that has read a part of a line last, and its process. */
@@ -51,6 +50,18 @@ export class KqueueHandle implements RecordSink {
 
   registrar(writer: Credentials): Registrar {
     return { credentials: writerCredentials(this.#file.credentials, writer), openerPid: this.openerPid };
+  }
+
+  /** The beginning of a line whose end has not been written yet. */
+  get partialLine(): string {
+    return this.#partialLine;
+  }
+
+  /** Keeps the beginning of a line; false, with what was kept before, when there is no room for it. */
+  keepPartialLine(line: string): boolean {
+    if (!this.#file.holdMore(line.length - this.#partialLine.length)) return false;
+    this.#partialLine = line;
+    return true;
   }
 
   get recordCount(): number {
@@ -90,13 +101,31 @@ export class KqueueHandle implements RecordSink {
     return this.#rests.get(this.#reader(credentials)) ?? null;
   }
 
-  /** The caller has read a line up to `rest`, which is its own: others begin with the next line. */
-  setRest(credentials: Credentials, rest: Uint8Array): void {
+  /**
+   * The caller has read a line up to `rest`, which is its own: others begin with the next line. False, with nothing kept, when there is
+   * no room for it.
+   */
+  setRest(credentials: Credentials, rest: Uint8Array): boolean {
     const reader = this.#reader(credentials);
+    if (rest.length === 0) {
+      this.#forgetRest(reader);
+      return true;
+    }
+    if (!this.#rests.has(reader)) {
+      // What is kept is the whole line, however much of it is left.
+      if (!this.#file.holdMore(rest.buffer.byteLength)) return false;
+      if (this.#rests.size === REST_LIMIT) this.#forgetRest(this.#rests.keys().next().value!);
+    }
     this.#rests.delete(reader);
-    if (rest.length === 0) return;
-    if (this.#rests.size === REST_LIMIT) this.#rests.delete(this.#rests.keys().next().value!);
     this.#rests.set(reader, rest);
+    return true;
+  }
+
+  #forgetRest(reader: number): void {
+    const rest = this.#rests.get(reader);
+    if (rest === undefined) return;
+    this.#rests.delete(reader);
+    this.#file.holdMore(-rest.buffer.byteLength);
   }
 
   /** The caller's process. Asking for it takes longer than a read, and shells read lines byte by byte: it is asked for once a line. */

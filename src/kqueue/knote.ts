@@ -1,4 +1,4 @@
-import type { Account } from '../kern/accounting.ts';
+import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { File, FileKnote } from '../kern/file.ts';
 import type { FilterOps, Klist, Knote as ListedKnote } from '../kern/klist.ts';
@@ -45,7 +45,9 @@ export class Knote implements ListedKnote, FileKnote {
   /** What the registration asked for (kn_sfflags, kn_sdata). */
   savedFflags: number;
   savedData: number | bigint;
-  udata: Udata;
+  udata: Udata = 0;
+  /** Bytes of path and token that are charged for. */
+  #textBytes = 0;
   /** The process whose descriptor the ident is; 0 when it is none. */
   holderPid = 0;
   status = 0;
@@ -71,7 +73,32 @@ export class Knote implements ListedKnote, FileKnote {
     this.flags = change.flags;
     this.savedFflags = change.fflags;
     this.savedData = change.data;
-    this.udata = change.udata;
+  }
+
+  /** Charges for a path and the longer of two tokens, the present one and `udata`, so that either can be set: 0 or an errno. */
+  reserve(udata: Udata): number {
+    return this.#charge(Math.max(lengthOf(udata), lengthOf(this.udata)));
+  }
+
+  /** Takes a token for which `reserve` has made room, and gives back what it does not need. */
+  setUdata(udata: Udata): void {
+    this.udata = udata;
+    this.#charge(lengthOf(udata));
+  }
+
+  #charge(udataBytes: number): number {
+    const textBytes = lengthOf(this.ident) + udataBytes;
+    if (textBytes === this.#textBytes) return 0;
+    const error = this.account.recharge(Resource.HeldBytes, this.#textBytes, textBytes);
+    if (error === 0) this.#textBytes = textBytes;
+    return error;
+  }
+
+  /** Gives back what was charged for the registration, which has ended. */
+  release(): void {
+    this.account.release(Resource.Knotes);
+    if (this.#textBytes > 0) this.account.release(Resource.HeldBytes, this.#textBytes);
+    this.#textBytes = 0;
   }
 
   get file(): File {
@@ -117,4 +144,9 @@ export class Knote implements ListedKnote, FileKnote {
   fileClosed(): void {
     this.kqueue.drop(this);
   }
+}
+
+/** Bytes that a word takes beyond the knote: numbers are part of it. */
+function lengthOf(word: Ident | Udata): number {
+  return typeof word === 'string' ? word.length : 0;
 }

@@ -1,4 +1,4 @@
-import { type Account, Resource } from '../kern/accounting.ts';
+import type { Account } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { File } from '../kern/file.ts';
 import type { SignalOwner } from '../kern/host.ts';
@@ -116,7 +116,7 @@ export class Kqueue {
     knote.openFile?.removeKnote(knote);
     if (knote.isQueued) this.dequeue(knote);
     this.knoteCount--;
-    knote.account.release(Resource.Knotes);
+    knote.release();
   }
 
   /**

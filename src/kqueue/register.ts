@@ -1,6 +1,6 @@
 import { type Account, Resource } from '../kern/accounting.ts';
 import { type Credentials, rootCredentials } from '../kern/credentials.ts';
-import { EBADF, EINVAL, ENOENT, ENOMEM, ENXIO } from '../kern/errno.ts';
+import { EBADF, EINVAL, ENOENT, ENXIO } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import {
   EVFILT_AIO,
@@ -62,8 +62,15 @@ export function register(kqueue: Kqueue, change: Change, registrar: Registrar): 
     if ((flags & EV_ADD) === 0) return -ENOENT;
     const { accounts } = kqueue.subsystem.kernel;
     const account = registrar.account ?? accounts.of(registrar.credentials.uid);
-    if (!account.charge(Resource.Knotes)) return -ENOMEM;
+    const refusal = account.charge(Resource.Knotes);
+    if (refusal !== 0) return -refusal;
     knote = new Knote(kqueue, change, target.file, account);
+    const textRefusal = knote.reserve(change.udata);
+    if (textRefusal !== 0) {
+      knote.release();
+      return -textRefusal;
+    }
+    knote.setUdata(change.udata);
     knote.holderPid = target.holderPid;
     change.fflags = 0;
     kqueue.insert(knote);
@@ -168,6 +175,9 @@ function modify(knote: Knote, change: Change): number {
   const keeps =
     knote.filter === EVFILT_TIMER || knote.filter === EVFILT_PROC || knote.filter === EVFILT_VNODE;
   const replaced = keeps ? change.given : Given.Everything;
+  const udata = (replaced & Given.Udata) !== 0 ? change.udata : knote.udata;
+  const refusal = knote.reserve(udata);
+  if (refusal !== 0) return -refusal;
   // What has expired until now has had the period that was.
   if (knote.filter === EVFILT_TIMER) knote.filterOps!.event(knote, 0);
   if ((replaced & Given.Fflags) !== 0) {
@@ -176,10 +186,11 @@ function modify(knote: Knote, change: Change): number {
     const error = knote.filterOps!.modified?.(knote, oldFflags) ?? 0;
     if (error !== 0) {
       knote.savedFflags = oldFflags;
+      knote.setUdata(knote.udata);
       return error;
     }
   }
   if ((replaced & Given.Data) !== 0) knote.savedData = change.data;
-  if ((replaced & Given.Udata) !== 0) knote.udata = change.udata;
+  knote.setUdata(udata);
   return 0;
 }

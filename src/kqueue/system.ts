@@ -54,7 +54,7 @@ export class KqueueSubsystem {
   /** A new kqueue without references: `hold` it. Null when its user may have no more. */
   create(credentials: Credentials): Kqueue | null {
     const account = this.kernel.accounts.of(credentials.uid);
-    if (!account.charge(Resource.Kqueues)) return null;
+    if (account.charge(Resource.Kqueues) !== 0) return null;
     const ownerPid = this.environment.processOf(credentials.pid);
     const kqueue = new Kqueue(this, ++this.#lastId, account, ownerPid);
     this.kqueues.add(kqueue);

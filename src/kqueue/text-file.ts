@@ -1,5 +1,5 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EAGAIN, EBADF, EINVAL } from '../kern/errno.ts';
+import { EAGAIN, EBADF, EINVAL, ENOMEM } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import { type Operation, pause } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
@@ -14,6 +14,10 @@ import { formatComplaint, formatLine, isProblem, parseChange } from './text.ts';
 const LINE_LIMIT_BYTES = 4096;
 const TOO_LONG = `line longer than ${LINE_LIMIT_BYTES} bytes`;
 const NEWLINE = 0x0a;
+const noRest = new Uint8Array(0);
+
+/** About what a byte of a write takes while its changes are applied: a line may have as few as ten. */
+const PARSED_BYTES = 16;
 
 /** What a write means: changes, or why it means nothing. */
 type ParsedWrite = { changes: Change[] } | { complaint: string };
@@ -62,9 +66,21 @@ function* parseWrite({ subsystem }: Kqueue, partialLine: string, bytes: Uint8Arr
 /**
  * write(2) of lines. A line that no newline ends waits for the next write. Bytes written, which is all; -EINVAL when a line cannot be
  * parsed: then nothing of the write is applied or kept, the beginning of its first line neither, and the next read says why.
- * Changes that fail are read as error lines; without a reader's side the first one fails the write (K18, K19).
+ * Changes that fail are read as error lines; without a reader's side the first one fails the write (K18, K19). -ENOMEM when the opener
+ * may hold no more.
  */
 export function* textWrite(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
+  // Others may have their turn while many changes are applied.
+  const heldBytes = PARSED_BYTES * uio.residual;
+  if (!file.holdMore(heldBytes)) return -ENOMEM;
+  try {
+    return yield* applyLines(file, uio, credentials);
+  } finally {
+    file.holdMore(-heldBytes);
+  }
+}
+
+function* applyLines(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
   const handle = handleOf(file)!;
   const length = uio.residual;
   const bytes = new Uint8Array(length);
@@ -73,11 +89,11 @@ export function* textWrite(file: File, uio: WriteUio, credentials: Credentials):
   const registrar = handle.registrar(credentials);
   const { partialLine } = handle;
   // Now, as others may write to this file while many lines are read and applied: theirs go on where this write ends.
-  handle.partialLine = lastLineOf(bytes, partialLine);
-  const kept = handle.partialLine;
+  const kept = lastLineOf(bytes, partialLine);
+  if (!handle.keepPartialLine(kept)) return -ENOMEM;
   const parsed = yield* parseWrite(handle.kqueue, partialLine, bytes);
   if ('complaint' in parsed) {
-    if (handle.partialLine === kept) handle.partialLine = '';
+    if (handle.partialLine === kept) handle.keepPartialLine('');
     if (handle.hasRoom) handle.store({ text: parsed.complaint });
     return -EINVAL;
   }
@@ -86,7 +102,7 @@ export function* textWrite(file: File, uio: WriteUio, credentials: Credentials):
   const source: ChangeSource = { read: (count) => changes.slice(applied, (applied += count)) };
   const error = yield* applyChanges(handle.kqueue, source, changes.length, handle, registrar);
   if (error === 0) return length;
-  if (handle.partialLine === kept) handle.partialLine = '';
+  if (handle.partialLine === kept) handle.keepPartialLine('');
   return error;
 }
 
@@ -142,10 +158,14 @@ class LineSink implements EventSink {
     const { residual } = this.#uio;
     if (line.length > residual && !this.#isEmpty) return 0;
     const length = Math.min(line.length, residual);
+    if (length < line.length && !this.#handle.setRest(this.#credentials, line.subarray(length)))
+      return -ENOMEM;
     const fault = this.#uio.moveOut(line, 0, length);
-    if (fault !== 0) return -fault;
+    if (fault !== 0) {
+      this.#handle.setRest(this.#credentials, noRest);
+      return -fault;
+    }
     this.#isEmpty = false;
-    if (length < line.length) this.#handle.setRest(this.#credentials, line.subarray(length));
     return 1;
   }
 }

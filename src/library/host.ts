@@ -25,6 +25,8 @@ const clock: Clock = {
 export const programHost: Host = {
   clock,
   memoryBytes: totalmem(),
+  // The program's own affair: its engines are called by nobody else.
+  hasMemory: () => true,
   signalOwner: () => -ESRCH,
   postSigio: () => undefined,
   postSigpipe: () => undefined,

@@ -1,4 +1,5 @@
 import type { Host } from '../kern/host.ts';
+import { allocate } from '../kern/memory.ts';
 
 export const PAGE_SIZE_BYTES = 4096;
 
@@ -65,9 +66,9 @@ export class PipeBudget {
     this.#host.log('kern.ipc.maxpipekva is used up: new pipes fail until some are closed or it is raised');
   }
 
-  /** Memory for a ring whose size is booked already. Rings get theirs when the first byte arrives. */
-  takeStorage(sizeBytes: number): Uint8Array {
-    return this.#spares.get(sizeBytes)?.pop() ?? new Uint8Array(sizeBytes);
+  /** Memory for a ring whose size is booked already, or null. Rings get theirs when the first byte arrives. */
+  takeStorage(sizeBytes: number): Uint8Array | null {
+    return this.#spares.get(sizeBytes)?.pop() ?? allocate(this.#host, sizeBytes);
   }
 
   giveStorage(storage: Uint8Array): void {

@@ -50,8 +50,8 @@ export function* directWrite(end: PipeEnd, uio: WriteUio): Operation<number> {
     return EPIPE;
   }
   // The ring is empty by construction. A chunk can be larger than the ring; what does not fit was not written.
-  const saved = Math.min(chunk.residual, end.ring.size);
-  end.ring.fill(chunk.bytes.subarray(chunk.position, chunk.position + saved));
+  const fitting = Math.min(chunk.residual, end.ring.size);
+  const saved = end.ring.fill(chunk.bytes.subarray(chunk.position, chunk.position + fitting));
   chunk.position += saved;
   chunk.residual -= saved;
   uio.giveBack(chunk);

@@ -64,6 +64,11 @@ export class Ring {
     const old = this.#storage;
     if (this.count > 0) {
       const storage = budget.takeStorage(sizeBytes);
+      if (storage === null) {
+        this.#release(sizeBytes);
+        budget.resizeFailures++;
+        return ENOMEM;
+      }
       const firstBytes = Math.min(this.count, this.size - this.out);
       storage.set(old.subarray(this.out, this.out + firstBytes), 0);
       storage.set(old.subarray(0, this.count - firstBytes), firstBytes);
@@ -90,20 +95,25 @@ export class Ring {
     this.out = 0;
   }
 
-  /** Stores `length` bytes of the writer's, at most `space`. 0, or EFAULT with nothing stored (P61, P69). */
+  /** Stores `length` bytes of the writer's, at most `space`. 0, or EFAULT or ENOMEM with nothing stored (P61, P69). */
   store(uio: WriteUio, length: number): number {
     assert(length <= this.space, 'a ring is never overfilled');
-    const error = uio.moveIn(this.#writable(), this.in, length);
+    const storage = this.#writable();
+    if (storage === null) return ENOMEM;
+    const error = uio.moveIn(storage, this.in, length);
     if (error !== 0) return error;
     this.#stored(length);
     return 0;
   }
 
-  /** Stores bytes that are at hand in the empty ring: the rest of an interrupted direct chunk (P76). */
-  fill(bytes: Uint8Array): void {
+  /** Stores bytes that are at hand in the empty ring: the rest of an interrupted direct chunk (P76). How many it took: all, or none. */
+  fill(bytes: Uint8Array): number {
     assert(this.count === 0 && bytes.length <= this.size, 'only an empty ring is filled');
-    this.#writable().set(bytes, 0);
+    const storage = this.#writable();
+    if (storage === null) return 0;
+    storage.set(bytes, 0);
     this.#stored(bytes.length);
+    return bytes.length;
   }
 
   /** Moves one contiguous run of stored bytes to the reader. 0, or EFAULT with nothing moved. */
@@ -131,7 +141,7 @@ export class Ring {
   }
 
   #reserve(sizeBytes: number): boolean {
-    if (!this.#account.charge(Resource.PipeBytes, sizeBytes)) return false;
+    if (this.#account.charge(Resource.PipeBytes, sizeBytes) !== 0) return false;
     if (this.#budget.reserve(sizeBytes)) return true;
     this.#account.release(Resource.PipeBytes, sizeBytes);
     return false;
@@ -142,9 +152,12 @@ export class Ring {
     this.#budget.release(sizeBytes);
   }
 
-  #writable(): Uint8Array {
-    if (this.#storage === noStorage) this.#storage = this.#budget.takeStorage(this.size);
-    return this.#storage;
+  /** The memory to store to, which the first byte asks for; null when there is none. */
+  #writable(): Uint8Array | null {
+    if (this.#storage !== noStorage) return this.#storage;
+    const storage = this.#budget.takeStorage(this.size);
+    if (storage !== null) this.#storage = storage;
+    return storage;
   }
 
   #stored(length: number): void {

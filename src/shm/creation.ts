@@ -31,13 +31,14 @@ export class Creation {
     this.segment = segment;
   }
 
-  /** Takes a slot and the key for a segment whose size may come later; -ENOSPC without a free slot (S11), or one by quota. */
+  /** Takes a slot and the key for a segment whose size may come later; -ENOSPC without a free slot (S11), or one by quota, -ENOMEM. */
   static begin(shm: ShmSubsystem, credentials: Credentials, options: CreationOptions): Creation | number {
     const { table } = shm;
     if (table.isFull) return -ENOSPC;
     const { key, mode, lingers = false } = options;
     const segment = new Segment(shm, credentials, { slot: table.nextSlot(), key, mode, lingers });
-    if (!table.insert(segment)) return -ENOSPC;
+    const error = table.insert(segment);
+    if (error !== 0) return -error;
     if (key !== IPC_PRIVATE) shm.keysChanged();
     return new Creation(shm, segment);
   }

@@ -112,7 +112,7 @@ export class Segment {
   /** Charges for memory of `sizeBytes` in place of what is booked; false, with nothing changed, when the quota does not hold it. */
   book(sizeBytes: number): boolean {
     const bytes = roundToPages(sizeBytes);
-    if (!this.account.recharge(Resource.SegmentBytes, this.#bookedBytes, bytes)) return false;
+    if (this.account.recharge(Resource.SegmentBytes, this.#bookedBytes, bytes) !== 0) return false;
     this.#bookedBytes = bytes;
     return true;
   }

@@ -77,19 +77,20 @@ export class SegmentTable {
     return this.#freedLast !== NO_SLOT ? this.#freedLast : this.#free.lowest();
   }
 
-  /** Takes the slot and the key of a segment whose creation begins; false, with nothing taken, when its user may have no more. */
-  insert(segment: Segment): boolean {
+  /** Takes the slot and the key of a segment whose creation begins: 0, or with nothing taken why its user may have no more. */
+  insert(segment: Segment): number {
     const { slot, key, account } = segment;
-    if (!account.charge(Resource.Segments)) return false;
+    const error = account.charge(Resource.Segments);
+    if (error !== 0) return error;
     assert(this.#free.has(slot), 'a new segment takes a free slot');
     this.#segments[slot] = segment;
     this.#free.delete(slot);
     this.#freedLast = NO_SLOT;
     this.#usedCount++;
-    if (key === IPC_PRIVATE) return true;
+    if (key === IPC_PRIVATE) return 0;
     assert(!this.#byKey.has(key), 'a key has one segment');
     this.#byKey.set(key, segment);
-    return true;
+    return 0;
   }
 
   /** Ends the creation of a segment: it has an id from now on (S1, S2). */

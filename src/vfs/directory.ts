@@ -1,7 +1,6 @@
 import { type Account, Resource } from '../kern/accounting.ts';
 import { type Credentials, rootCredentials } from '../kern/credentials.ts';
 import {
-  EDQUOT,
   EEXIST,
   EINVAL,
   EISDIR,
@@ -130,8 +129,7 @@ export class Directory extends Node {
   }
 
   /**
-   * Checks a new name, and charges it to who makes it: the account, which is to be passed to `add`, or a negative errno. -EDQUOT when
-   * the user may have no more names.
+   * Checks a new name, and charges it to who makes it: the account, which is to be passed to `add`, or a negative errno.
    */
   protected takeName(name: Name, { uid }: Credentials): Account | number {
     const error = checkName(name);
@@ -140,7 +138,8 @@ export class Directory extends Node {
     if (this.linkCount === 0) return -ENOENT;
     if (this.entries.has(name)) return -EEXIST;
     const account = this.context.kernel.accounts.of(uid);
-    return account.charge(Resource.Names) ? account : -EDQUOT;
+    const refusal = account.charge(Resource.Names);
+    return refusal === 0 ? account : -refusal;
   }
 
   /** Owner and mode of a new node, with the group of a set-group-id directory. */

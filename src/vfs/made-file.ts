@@ -24,12 +24,12 @@ export class MadeFile extends TextFile {
     this.#text = text;
   }
 
-  protected override *read(file: OpenFile): Operation<Uint8Array> {
+  protected override *read(file: OpenFile): Operation<Uint8Array | null> {
     if (this.#text.prepare !== undefined) yield* this.#text.prepare();
     return yield* this.context.slicer.run(this.#make(file.credentials));
   }
 
-  *#make(viewer: Credentials): Work<Uint8Array> {
-    return yield* bytesOfTexts(yield* this.#text.lines(viewer));
+  *#make(viewer: Credentials): Work<Uint8Array | null> {
+    return yield* bytesOfTexts(this.context.kernel.host, yield* this.#text.lines(viewer));
   }
 }

@@ -1,4 +1,4 @@
-import type { Account } from '../kern/accounting.ts';
+import { type Account, Resource } from '../kern/accounting.ts';
 import type { Timestamps } from '../kern/clock.ts';
 import { timestampsAt, type Timespec } from '../kern/clock.ts';
 import { EACCES, EINVAL, EOPNOTSUPP } from '../kern/errno.ts';
@@ -200,10 +200,17 @@ export class SymbolicLink extends Node {
   override readonly type = S_IFLNK;
   override readonly isVolatile = false;
   readonly target: string;
+  readonly #account: Account | null;
 
-  constructor(context: NodeContext, ownership: Ownership, target: string) {
+  /** `account`: what the target's bytes are charged to. */
+  constructor(context: NodeContext, ownership: Ownership, target: string, account: Account | null = null) {
     super(context, { ...ownership, mode: 0o777 });
     this.target = target;
+    this.#account = account;
+  }
+
+  override removed(): void {
+    this.#account?.release(Resource.HeldBytes, this.target.length);
   }
 
   override get sizeBytes(): number {

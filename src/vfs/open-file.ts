@@ -1,6 +1,6 @@
 import { type Accounts, Resource } from '../kern/accounting.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EBADF, EMFILE, ENFILE, ENOTTY } from '../kern/errno.ts';
+import { EBADF, ENFILE, ENOTTY } from '../kern/errno.ts';
 import { File, type FileOps, knotesOfClosedFile } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, Poller } from '../kern/poll.ts';
@@ -75,11 +75,15 @@ export class OpenFileTable {
     return this.#files.size;
   }
 
-  /** A new open file, or -ENFILE, or -EMFILE when its user may have no more. It is in the table from now on; `drop` it when its open fails. */
+  /**
+   * A new open file, or -ENFILE, or -EMFILE when its user may have no more, or -ENOMEM. It is in the table from now on; `drop` it when
+   * its open fails.
+   */
   add(node: Node, flags: number, credentials: Credentials): OpenFile | number {
     if (this.#files.size >= this.limit) return -ENFILE;
     const account = this.#accounts.of(credentials.uid);
-    if (!account.charge(Resource.OpenFiles)) return -EMFILE;
+    const refusal = account.charge(Resource.OpenFiles);
+    if (refusal !== 0) return -refusal;
     const file = new OpenFile(node, ++this.#lastHandle, flags, credentials);
     file.account = account;
     this.#files.set(file.handle, file);

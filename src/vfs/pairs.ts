@@ -1,7 +1,7 @@
 import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EBUSY, EDQUOT, ENOMEM, ENXIO } from '../kern/errno.ts';
+import { EBUSY, ENOMEM, ENXIO } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { EVFILT_VNODE, type Knote } from '../kern/klist.ts';
@@ -132,12 +132,12 @@ export class PairsDirectory extends Directory {
   override makeDirectory(name: Name, mode: number, credentials: Credentials): PairDirectory | number {
     const account = this.takeName(name, credentials);
     if (typeof account === 'number') return account;
-    const isAllowed = account.charge(Resource.Pipes);
-    const pair = isAllowed ? PipePair.create(this.#pipes, credentials) : null;
+    const refusal = account.charge(Resource.Pipes);
+    const pair = refusal === 0 ? PipePair.create(this.#pipes, credentials) : null;
     if (pair === null) {
       account.release(Resource.Names);
-      if (isAllowed) account.release(Resource.Pipes);
-      return isAllowed ? -ENOMEM : -EDQUOT;
+      if (refusal === 0) account.release(Resource.Pipes);
+      return refusal === 0 ? -ENOMEM : -refusal;
     }
     const node = new PairDirectory(this.context, this.ownershipFor(mode, credentials), pair, account);
     this.add(name, node, account);

@@ -1,6 +1,6 @@
 import { type Account, Resource } from '../kern/accounting.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EDQUOT, EMLINK } from '../kern/errno.ts';
+import { EMLINK } from '../kern/errno.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { FileOps } from '../kern/file.ts';
 import { EVFILT_VNODE, type Knote } from '../kern/klist.ts';
@@ -111,9 +111,10 @@ export class PipesDirectory extends Directory {
   override makeFile(name: Name, mode: number, credentials: Credentials): PipeNode | number {
     const account = this.takeName(name, credentials);
     if (typeof account === 'number') return account;
-    if (!account.charge(Resource.Pipes)) {
+    const refusal = account.charge(Resource.Pipes);
+    if (refusal !== 0) {
       account.release(Resource.Names);
-      return -EDQUOT;
+      return -refusal;
     }
     const node = new PipeNode(this.context, this.#pipes, this.ownershipFor(mode, credentials), account);
     this.add(name, node, account);
@@ -135,7 +136,12 @@ export class PipesDirectory extends Directory {
   override makeSymbolicLink(name: Name, target: string, credentials: Credentials): SymbolicLink | number {
     const account = this.takeName(name, credentials);
     if (typeof account === 'number') return account;
-    const node = new SymbolicLink(this.context, this.ownershipFor(0o777, credentials), target);
+    const refusal = account.charge(Resource.HeldBytes, target.length);
+    if (refusal !== 0) {
+      account.release(Resource.Names);
+      return -refusal;
+    }
+    const node = new SymbolicLink(this.context, this.ownershipFor(0o777, credentials), target, account);
     this.add(name, node, account);
     noteCreate(this);
     return node;

@@ -29,7 +29,8 @@ const quotas: Readonly<Record<(typeof resources)[number], Quota>> = {
   },
   open_files: { description: 'files that a user may have open; then EMFILE', fallback: 262_144 },
   held_bytes: {
-    description: "bytes of tables, lists and answers that a user's open files may hold; then ENOMEM",
+    description:
+      "bytes that a user's tables, lists, answers, link targets and texts of registrations may take; then ENOMEM",
     type: 'bytes',
     fallback: 64 * MEBIBYTE,
   },

@@ -1,6 +1,6 @@
 import { type Credentials, writerCredentials } from '../kern/credentials.ts';
 import { EAGAIN, EINTR, EINVAL, ENOMEM, errnoName } from '../kern/errno.ts';
-import type { FileOps } from '../kern/file.ts';
+import type { File, FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, PollQueue } from '../kern/poll.ts';
 import { parseInteger } from '../kern/sysctl.ts';
@@ -24,6 +24,9 @@ const DEFAULT_MODE = 0o600;
 const LINE_LIMIT_BYTES = 4096;
 /** Answers that nobody reads: beyond this, writes are short, then EAGAIN, until somebody does. */
 const ANSWER_LIMIT_BYTES = 64 * 1024;
+/** About what a byte of a write takes while its requests are carried out, and what an attachment takes. */
+const PARSED_BYTES = 16;
+const ATTACHMENT_BYTES = 512;
 
 /** The requests whose first word is an id. */
 const idCommands = new Set(['stat', 'set', 'rmid', 'lock', 'unlock', 'attach', 'detach']);
@@ -38,6 +41,8 @@ interface Conversation {
   readonly process: ShmProcess;
   pending: string;
   answers: string;
+  /** What the opener is charged for between two calls. */
+  keptBytes: number;
   /** Who waits for answers to requests that somebody else writes. */
   readonly pollQueue: PollQueue;
 }
@@ -57,7 +62,13 @@ export class SegmentControl extends Node {
     const process = new ShmProcess(this.#caller(file.credentials), new TicketSpace());
     file.isStream = true;
     file.ops = controlOps;
-    file.data = { process, pending: '', answers: '', pollQueue: new PollQueue() } satisfies Conversation;
+    file.data = {
+      process,
+      pending: '',
+      answers: '',
+      keptBytes: 0,
+      pollQueue: new PollQueue(),
+    } satisfies Conversation;
     return 0;
   }
 
@@ -66,7 +77,17 @@ export class SegmentControl extends Node {
     const talk = talkOf(file.data);
     if (talk.answers.length > ANSWER_LIMIT_BYTES) return -EAGAIN;
     // What the answers may come to, as they cannot be refused when the requests have been carried out.
-    if (!file.hold(ANSWER_LIMIT_BYTES + 2 * LINE_LIMIT_BYTES)) return -ENOMEM;
+    const heldBytes = ANSWER_LIMIT_BYTES + 2 * LINE_LIMIT_BYTES + PARSED_BYTES * text.length;
+    if (!file.holdMore(heldBytes)) return -ENOMEM;
+    try {
+      return yield* this.#carryOut(file, talk, text, credentials);
+    } finally {
+      file.holdMore(-heldBytes);
+      settleTalk(file, talk);
+    }
+  }
+
+  *#carryOut(file: OpenFile, talk: Conversation, text: string, credentials: Credentials): Operation<number> {
     const lines = (talk.pending + text).split('\n');
     const rest = lines.pop()!;
     if (rest.length > LINE_LIMIT_BYTES || lines.some((line) => line.length > LINE_LIMIT_BYTES))
@@ -81,7 +102,7 @@ export class SegmentControl extends Node {
       if (words.length === 0 || words[0]!.startsWith('#')) continue;
       // Another writer of this file may have come while the last request waited.
       talk.process.credentials = caller;
-      const answer = yield* this.#answer(talk.process, words);
+      const answer = yield* this.#answer(file, words);
       talk.answers += `${answer}\n`;
       talk.pollQueue.wakeup();
     }
@@ -89,7 +110,6 @@ export class SegmentControl extends Node {
       talk.pending = rest;
       taken = text.length;
     }
-    file.hold(talk.answers.length + talk.pending.length);
     return taken;
   }
 
@@ -106,13 +126,13 @@ export class SegmentControl extends Node {
     };
   }
 
-  *#answer(process: ShmProcess, words: readonly string[]): Operation<string> {
+  *#answer(file: OpenFile, words: readonly string[]): Operation<string> {
     try {
-      const result = yield* this.#perform(process, words);
+      const result = yield* this.#perform(file, words);
       if (typeof result === 'string') return `ok ${result}`;
-      // A wait that the user's quota of blocked calls has refused is no signal.
-      const isRefused = result === -EINTR && this.context.kernel.scheduler.isCurrentRefused;
-      if (isRefused) return `error ${errnoName(EAGAIN)}`;
+      // A wait that was refused is no signal.
+      const refusal = result === -EINTR ? this.context.kernel.scheduler.currentRefusal : 0;
+      if (refusal !== 0) return `error ${errnoName(refusal)}`;
       return result < 0 ? `error ${errnoName(-result)}` : 'ok';
     } catch (error) {
       if (error instanceof BadRequest) return `error EINVAL ${error.message}`;
@@ -121,7 +141,9 @@ export class SegmentControl extends Node {
   }
 
   /** A word for the answer, 0 for a bare ok, or a negative errno. */
-  *#perform(process: ShmProcess, [command, ...words]: readonly string[]): Operation<string | number> {
+  *#perform(file: OpenFile, [command, ...words]: readonly string[]): Operation<string | number> {
+    const talk = talkOf(file.data);
+    const { process } = talk;
     const { shm } = this.#files;
     const { credentials } = process;
     if (command === 'get') return yield* this.#get(credentials, words);
@@ -149,6 +171,8 @@ export class SegmentControl extends Node {
       case 'attach': {
         refuseMore(options.slice(1));
         const flags = options[0] === 'rdonly' ? SHM_RDONLY : 0;
+        if (!file.holdMore(ATTACHMENT_BYTES)) return -ENOMEM;
+        talk.keptBytes += ATTACHMENT_BYTES;
         const address = yield* shmat(shm, process, id, { flags });
         return address < 0 ? address : 0;
       }
@@ -240,6 +264,13 @@ function talkOf(data: unknown): Conversation {
   return data as Conversation;
 }
 
+/** Charges for what is left of a conversation after a call, which is less than the call was charged for. */
+function settleTalk(file: File, talk: Conversation): void {
+  const keptBytes =
+    talk.answers.length + talk.pending.length + ATTACHMENT_BYTES * talk.process.attachmentCount;
+  if (file.holdMore(keptBytes - talk.keptBytes)) talk.keptBytes = keptBytes;
+}
+
 const controlOps: FileOps = {
   ...noFileOps,
   /** Answers that are there; 0 when there are none, as every request has been answered when its write returns. */
@@ -249,7 +280,7 @@ const controlOps: FileOps = {
     const fault = uio.moveOut(bytesOfText(talk.answers.slice(0, count)), 0, count);
     if (fault !== 0) return -fault;
     talk.answers = talk.answers.slice(count);
-    file.hold(talk.answers.length + talk.pending.length);
+    settleTalk(file, talk);
     return count;
   },
   *write(file, uio, credentials) {

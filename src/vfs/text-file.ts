@@ -34,15 +34,16 @@ export abstract class TextFile extends Node {
     super(context, { mode: permissions, uid: 0, gid: 0 });
   }
 
-  /** The text's bytes, for an open that reads, or executes. */
-  protected abstract read(file: OpenFile): Operation<Uint8Array>;
+  /** The text's bytes, for an open that reads, or executes; null when there is no memory for them. */
+  protected abstract read(file: OpenFile): Operation<Uint8Array | null>;
 
   /** Takes what a caller wrote in one write: 0 or a negative errno. Files that cannot be written do not have it. */
   protected write?(text: string, file: OpenFile): Operation<number>;
 
   override *open(file: OpenFile): Operation<number> {
-    const text = file.readable || !file.writable ? yield* this.read(file) : null;
-    if (text !== null && !file.hold(text.length)) return -ENOMEM;
+    const isRead = file.readable || !file.writable;
+    const text = isRead ? yield* this.read(file) : null;
+    if (isRead && (text === null || !file.hold(text.length))) return -ENOMEM;
     file.data = text;
     file.ops = textFileOps;
     return 0;

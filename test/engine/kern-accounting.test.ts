@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Accounts, Resource, resources } from '../../src/kern/accounting.ts';
-import { EAGAIN, EINTR, EMFILE, ENOMEM, ENOSPC } from '../../src/kern/errno.ts';
+import { EAGAIN, EDQUOT, EINTR, EMFILE, ENOMEM, ENOSPC } from '../../src/kern/errno.ts';
 import { File, FREAD, FWRITE } from '../../src/kern/file.ts';
 import { EVFILT_PROC, EVFILT_TIMER, EVFILT_USER } from '../../src/kern/klist.ts';
 import { type Operation, sleep } from '../../src/kern/operation.ts';
@@ -23,10 +23,10 @@ function limited(resource: Resource, limit: number) {
 
 test('a charge within the quota is taken, one beyond it leaves everything as it was', () => {
   const account = limited(Resource.Knotes, 3).of(1000);
-  expect(account.charge(Resource.Knotes, 2)).toBe(true);
-  expect(account.charge(Resource.Knotes, 2)).toBe(false);
+  expect(account.charge(Resource.Knotes, 2)).toBe(0);
+  expect(account.charge(Resource.Knotes, 2)).toBe(ENOMEM);
   expect([account.used(Resource.Knotes), account.refused(Resource.Knotes)]).toEqual([2, 1]);
-  expect(account.charge(Resource.Knotes)).toBe(true);
+  expect(account.charge(Resource.Knotes)).toBe(0);
   expect(account.holds(Resource.Knotes)).toBe(false);
   account.release(Resource.Knotes, 3);
   expect(account.used(Resource.Knotes)).toBe(0);
@@ -36,11 +36,11 @@ test('root and who is exempt are counted, and never refused; users do not share 
   const accounts = limited(Resource.Pipes, 1);
   accounts.exempt(7);
   for (const uid of [0, 7]) {
-    expect(accounts.of(uid).charge(Resource.Pipes, 5)).toBe(true);
+    expect(accounts.of(uid).charge(Resource.Pipes, 5)).toBe(0);
     expect(accounts.of(uid).used(Resource.Pipes)).toBe(5);
   }
-  for (const uid of [1, 2]) expect(accounts.of(uid).charge(Resource.Pipes)).toBe(true);
-  expect(accounts.of(1).charge(Resource.Pipes)).toBe(false);
+  for (const uid of [1, 2]) expect(accounts.of(uid).charge(Resource.Pipes)).toBe(0);
+  expect(accounts.of(1).charge(Resource.Pipes)).toBe(EDQUOT);
 });
 
 test('what was not charged cannot be released', () => {
@@ -62,7 +62,7 @@ test('charges and releases in any order keep the sum of what is there, below the
         for (const { slot, after } of steps) {
           const sum = held.reduce((total, bytes) => total + bytes, 0);
           const fits = after <= held[slot]! || sum - held[slot]! + after <= limit;
-          expect(account.recharge(Resource.HeldBytes, held[slot]!, after)).toBe(fits);
+          expect(account.recharge(Resource.HeldBytes, held[slot]!, after)).toBe(fits ? 0 : ENOMEM);
           if (fits) held[slot] = after;
         }
         expect(account.used(Resource.HeldBytes)).toBe(held.reduce((total, bytes) => total + bytes, 0));

@@ -110,7 +110,7 @@ describe.skipIf(missing !== null)(`layouts and numbers${missing === null ? '' : 
 
   test('the header of a request is read where fuse.h has it', () => {
     const offsets = measure(inHeaderFields.map((field) => `fuse_in_header.${field}`));
-    const buffer = new ReceiveBuffer(256);
+    const buffer = new ReceiveBuffer(new ArrayBuffer(256));
     const view = new DataView(buffer.bytes.buffer);
     inHeaderFields.forEach((field, index) => {
       view.setUint32(offsets.get(`fuse_in_header.${field}`)!, field === 'len' ? 100 : 1000 + index, true);

@@ -41,11 +41,19 @@ export class SimulatedHost implements Host {
   readonly complaints: string[] = [];
   readonly directory: ProcessDirectory;
   isSlow = false;
+  /** So many of the next requests for memory are refused. */
+  memoryFailures = 0;
   sigpipes = 0;
   sigios = 0;
 
   constructor(directory: ProcessDirectory) {
     this.directory = directory;
+  }
+
+  hasMemory(): boolean {
+    if (this.memoryFailures === 0) return true;
+    this.memoryFailures--;
+    return false;
   }
 
   signalOwner(id: number, credentials: Credentials): SignalOwner | number {

@@ -37,9 +37,14 @@ export class FakeClock implements Clock {
 export class FakeHost implements Host {
   readonly clock = new FakeClock();
   readonly memoryBytes = 32 * 1024 ** 3;
+  isOutOfMemory = false;
   readonly logged: string[] = [];
   readonly sigio: number[] = [];
   readonly sigpipe: number[] = [];
+
+  hasMemory(): boolean {
+    return !this.isOutOfMemory;
+  }
 
   signalOwner(id: number, credentials: Credentials): SignalOwner | number {
     const process = Math.abs(id);

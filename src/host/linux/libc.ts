@@ -63,7 +63,9 @@ export const writev = define('int writev(int, void*, int)') as (
 ) => number;
 export const open = define('int open(const char*, int)') as (path: string, flags: number) => number;
 export const close = define('int close(int)') as (descriptor: number) => number;
+export const RLIMIT_DATA = 2;
 export const RLIMIT_NOFILE = 7;
+export const RLIMIT_AS = 9;
 /** `limits` becomes a struct rlimit: soft and hard limit, 64 bits each. */
 export const getrlimit = define('int getrlimit(int, void*)') as (
   resource: number,
@@ -202,10 +204,16 @@ const mmap = define('intptr_t mmap(intptr_t, size_t, int, int, int, long)') as (
 ) => number;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
+const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
 
 /** Maps all of a file: the address, or -1. */
 export function mapShared(descriptor: number, sizeBytes: number): number {
   return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, descriptor, 0);
+}
+
+/** Takes a part of the address space that nobody uses: the address, or -1. */
+export function reserveAddresses(sizeBytes: number): number {
+  return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0);
 }
 
 export const munmap = define('int munmap(intptr_t, size_t)') as (

@@ -14,6 +14,10 @@ import {
 import { holdSpareDescriptor } from './descriptor-reserve.ts';
 import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
 import { complain } from '../complain.ts';
+import { HeapLimit } from '../heap-limit.ts';
+import { MemoryRoom } from '../memory-room.ts';
+import { MemoryCgroups } from './memory-cgroups.ts';
+import { ProcessLimits } from './process-limits.ts';
 import { SystemClock } from '../system-clock.ts';
 import { SIGPIPE, tkill } from './libc.ts';
 import { commandName, maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
@@ -24,13 +28,23 @@ const MICROSECONDS_PER_SECOND = 1_000_000;
 /** Linux, as the engines need it. */
 export class LinuxHost implements Host {
   readonly clock: Clock = new SystemClock();
-  readonly memoryBytes = totalmem();
+  readonly #processLimits = new ProcessLimits();
+  readonly #cgroups = new MemoryCgroups();
+  readonly #room = new MemoryRoom([new HeapLimit(), this.#processLimits, this.#cgroups]);
+  readonly memoryBytes: number;
   /** The mount that this process serves; no file is on it as long as it serves none. */
   mount: MountPlace = { id: -1, deviceMinor: -1 };
   readonly #sigio = new SigioSender();
 
   constructor() {
     holdSpareDescriptor();
+    const roomBytes = Math.min(this.#processLimits.roomBytes(), this.#cgroups.roomBytes());
+    this.memoryBytes = Math.max(0, Math.min(totalmem(), roomBytes));
+    this.#processLimits.hold();
+  }
+
+  hasMemory(sizeBytes: number): boolean {
+    return this.#room.has(sizeBytes);
   }
 
   signalOwner(id: number, credentials: Credentials): SignalOwner | number {

@@ -1,23 +1,27 @@
 import { ftruncateSync, readSync, writeSync } from 'node:fs';
-import { ENOMEM } from '../../kern/errno.ts';
+import { ENOMEM, EPERM } from '../../kern/errno.ts';
 import type { Operation } from '../../kern/operation.ts';
 import type { SegmentBacking } from '../../shm/memory.ts';
 import type { SegmentStorage, StorageMemory } from '../../shm/storage.ts';
+import { MemoryRoom } from '../memory-room.ts';
 import { keepDescriptor } from './descriptor-reserve.ts';
 import * as libc from './libc.ts';
+import { MemoryCgroups } from './memory-cgroups.ts';
 
 const MEMFD_NAME = 'ipcfs';
 
 /** Anonymous memory of the kernel behind a descriptor: what this program reads and writes, and what processes map, is one. */
 class MemfdStorage implements SegmentStorage {
   readonly descriptor: number;
+  readonly #room: MemoryRoom;
   sizeBytes = 0;
   /** Where the pages are mapped while they are locked; 0 otherwise. */
   #lockedAt = 0;
   #isFree = false;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, room: MemoryRoom) {
     this.descriptor = descriptor;
+    this.#room = room;
   }
 
   /** Gives the memory its final size; nobody can change it from now on. 0 or a negative errno. */
@@ -37,7 +41,7 @@ class MemfdStorage implements SegmentStorage {
   }
 
   write(position: number, source: Uint8Array): number {
-    if (this.#isFree) return -ENOMEM;
+    if (this.#isFree || !this.#room.has(source.length)) return -ENOMEM;
     try {
       writeSync(this.descriptor, source, 0, source.length, position);
     } catch {
@@ -54,7 +58,8 @@ class MemfdStorage implements SegmentStorage {
     if (libc.mlock(address, this.sizeBytes) < 0) {
       const errno = libc.errno();
       libc.munmap(address, this.sizeBytes);
-      return -errno;
+      // The limit of locked memory is the server's. The caller may lock.
+      return errno === EPERM ? -ENOMEM : -errno;
     }
     this.#lockedAt = address;
     return 0;
@@ -78,12 +83,14 @@ class MemfdStorage implements SegmentStorage {
 
 /** Segments as memfds, sealed once their size is fixed. */
 export class MemfdMemory implements StorageMemory {
+  /** Pages are not the program's own, but its control group's: Linux would end the program for one that is not to be had. */
+  readonly #room = new MemoryRoom([new MemoryCgroups()]);
   #adopted: MemfdStorage | null = null;
 
   stage(): MemfdStorage | number {
     const flags = libc.MFD_CLOEXEC | libc.MFD_ALLOW_SEALING;
     const descriptor = keepDescriptor(libc.memfdCreate(MEMFD_NAME, flags));
-    return descriptor < 0 ? descriptor : new MemfdStorage(descriptor);
+    return descriptor < 0 ? descriptor : new MemfdStorage(descriptor, this.#room);
   }
 
   adopt(staged: SegmentStorage | null): void {

@@ -94,7 +94,8 @@ const timerFilter: QueueFilterOps = {
 export function attachTimer(knote: Knote): number {
   const { subsystem } = knote.kqueue;
   if (subsystem.calloutCount >= subsystem.calloutMax) return -ENOMEM;
-  if (!knote.account.charge(Resource.Timers)) return -ENOMEM;
+  const error = knote.account.charge(Resource.Timers);
+  if (error !== 0) return -error;
   subsystem.calloutCount++;
   knote.filterOps = timerFilter;
   knote.flags |= EV_CLEAR;

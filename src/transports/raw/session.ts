@@ -1,5 +1,6 @@
 import createDebug from 'debug';
-import { EAGAIN, EINVAL, EIO, ENOSYS, EPIPE } from '../../kern/errno.ts';
+import { EAGAIN, EINVAL, EIO, ENOMEM, ENOSYS, EPIPE } from '../../kern/errno.ts';
+import { isOutOfMemory } from '../../kern/memory.ts';
 import { type Thread, ThreadState } from '../../kern/scheduler.ts';
 import type { FileSystem } from '../../vfs/file-system.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
@@ -41,7 +42,7 @@ export class Session {
   readonly reply = new Reply(REPLY_CAPACITY_BYTES);
   /** For notifications, which go out while an answer lies in `reply`. */
   readonly #notice = new Reply(NOTICE_CAPACITY_BYTES);
-  readonly buffers = new BufferPool();
+  readonly buffers: BufferPool;
   readonly writes: SleepingWrites;
   readonly reporter: Reporter;
   /** How segments are mapped. */
@@ -62,6 +63,7 @@ export class Session {
   constructor(fileSystem: FileSystem, device: Device) {
     this.fileSystem = fileSystem;
     this.device = device;
+    this.buffers = new BufferPool(fileSystem.kernel.host);
     this.nodes = new NodeTable(fileSystem.root);
     this.backings = new BackingTable(device);
     fileSystem.kernel.scheduler.onFailure = this.#onFailure;
@@ -129,22 +131,29 @@ export class Session {
     try {
       return entry.handle(this, request);
     } catch (error) {
-      this.#complain(entry.name, error);
       // Whatever state the thread was left in, the next operation must not find it.
       this.#spare = new InFlight();
-      return entry.isAnswered ? -EIO : ANSWERED;
+      const errno = this.#errnoOf(entry.name, error);
+      return entry.isAnswered ? -errno : ANSWERED;
     }
   }
 
   readonly #onFailure = (ended: Thread, error: unknown): void => {
     const thread = ended as InFlight;
-    this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
+    const errno = this.#errnoOf(opcodeTable[thread.opcode]?.name ?? 'close', error);
     this.#leave(thread);
     if (thread.opcode === Opcode.OPEN) this.fileSystem.openFiles.drop(thread.file!);
     if (thread.unique === 0) return;
-    this.#answer(thread, -EIO);
-    this.reporter.ended(thread, -EIO);
+    this.#answer(thread, -errno);
+    this.reporter.ended(thread, -errno);
   };
+
+  /** What a call fails with that has thrown: ENOMEM for want of memory; anything else is a bug of ours, and EIO. */
+  #errnoOf(call: string, error: unknown): number {
+    if (isOutOfMemory(error)) return ENOMEM;
+    this.#complain(call, error);
+    return EIO;
+  }
 
   #complain(call: string, error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -183,7 +192,7 @@ export class Session {
     thread.opcode = request.opcode;
     thread.pid = request.credentials.pid;
     thread.uid = request.credentials.uid;
-    thread.isRefused = false;
+    thread.refusal = 0;
     thread.isContinuation = false;
     thread.receivedMs = this.reporter.receivedMs;
     thread.sleptMs = -1;
@@ -311,9 +320,9 @@ export class Session {
       this.#answerEnd(thread, result);
       this.reporter.ended(thread, result);
     } catch (error) {
-      this.#complain(opcodeTable[thread.opcode]?.name ?? 'close', error);
-      this.#answer(thread, -EIO);
-      this.reporter.ended(thread, -EIO);
+      const errno = this.#errnoOf(opcodeTable[thread.opcode]?.name ?? 'close', error);
+      this.#answer(thread, -errno);
+      this.reporter.ended(thread, -errno);
     }
   };
 

@@ -1,4 +1,4 @@
-import { EINTR, ENOENT } from '../../kern/errno.ts';
+import { EINTR, ENOENT, ENOMEM } from '../../kern/errno.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import { type Operation, sleep, type WaitChannel, WakeReason } from '../../kern/operation.ts';
 import { ThreadState } from '../../kern/scheduler.ts';
@@ -33,16 +33,17 @@ export interface Redelivery {
 }
 
 /**
- * The memory of writes that sleep. Up to a budget they keep the buffers that they were received into. Beyond it most of the bytes
- * stay with their writers: the kernel still has the request, and sends it again when they are wanted. So no number of blocked
- * writers holds more than the budget, and 16 KiB each.
+ * The memory of writes that sleep. Up to a budget they keep the buffers that they were received into, or copies of their bytes. Beyond
+ * it most of the bytes stay with their writers: the kernel still has the request, and sends it again when they are wanted. So no
+ * number of blocked writers holds more than the budget, and 16 KiB each. A write for which there is no memory may not sleep: it
+ * returns what it has written, or ENOMEM.
  */
 export class SleepingWrites implements Pager {
   readonly #kernel: Kernel;
   readonly #memory: WriteMemory;
   readonly #buffers: BufferPool;
   readonly #channel: WaitChannel;
-  /** Writes with a buffer, the oldest first. */
+  /** Writes with all their bytes, the oldest first. */
   readonly #kept = new Set<InFlight>();
   /** Writes whose bytes are with their writers. */
   readonly #held = new Map<object, InFlight>();
@@ -74,18 +75,21 @@ export class SleepingWrites implements Pager {
 
   /** A write has gone to sleep, and its payload lies in the current buffer. */
   slept(thread: InFlight): void {
-    const source = thread.source!;
-    const { length } = source;
-    const isShort = length <= DETACH_LIMIT_BYTES;
-    if (isShort && (length < COPY_LIMIT_BYTES || !this.#buffers.hasSpare)) source.detach();
-    else if (isShort || this.keptBytes + length <= this.#memory.budgetBytes || !this.#mayHoldBack(thread)) {
-      this.#keep(thread);
-    } else this.#holdBack(thread);
+    const { length, untakenBytes } = thread.source!;
+    if (untakenBytes === 0) return;
+    const mayHoldBack = this.#mayHoldBack(thread);
+    const isWithinBudget = this.keptBytes + length <= this.#memory.budgetBytes;
+    if ((isWithinBudget || !mayHoldBack) && this.#keep(thread)) return;
+    if (mayHoldBack && this.#holdBack(thread)) return;
+    // Changes of a kqueue, between two slices: they have been charged for.
+    if (!thread.options!.interruptible) thread.source!.detach();
+    // It goes on before the next request is received, while its bytes are still there.
+    else this.#kernel.scheduler.refuse(thread, ENOMEM);
   }
 
   /** A write has ended that has slept. */
   ended(thread: InFlight): void {
-    if (this.#kept.has(thread)) this.#giveUpBuffer(thread);
+    if (this.#kept.has(thread)) this.#giveUp(thread);
     if (thread.source!.isHeldBack) this.#held.delete(thread.source!);
   }
 
@@ -140,9 +144,13 @@ export class SleepingWrites implements Pager {
     const isProgress = isWanted && !this.#hasRestored;
     const afterwardsBytes = this.keptBytes + source.length + reservedBytes;
     if (!isProgress && afterwardsBytes > this.#memory.budgetBytes) return;
-    source.restore(redelivery.payload());
+    const payload = redelivery.payload();
+    if (!this.#keepBuffer(thread)) {
+      if (isWanted) this.#kernel.scheduler.refuse(thread, ENOMEM);
+      return;
+    }
+    source.restore(payload);
     this.#held.delete(source);
-    this.#keep(thread);
     if (!isWanted) return;
     this.#hasRestored = true;
     this.#wanting.delete(source);
@@ -154,10 +162,7 @@ export class SleepingWrites implements Pager {
   #makeRoom(): void {
     for (const thread of this.#kept) {
       if (this.keptBytes + this.#wantedBytes <= this.#memory.budgetBytes) return;
-      if (!this.#mayHoldBack(thread)) continue;
-      this.#giveUpBuffer(thread, () => {
-        this.#holdBack(thread);
-      });
+      if (this.#mayHoldBack(thread) && this.#holdBack(thread)) this.#giveUp(thread);
     }
   }
 
@@ -165,22 +170,41 @@ export class SleepingWrites implements Pager {
     return this.canHoldBack && source!.isPageable && source!.untakenBytes > HELD_BYTES;
   }
 
-  #holdBack(thread: InFlight): void {
+  /** Keeps a small part of the bytes; false when there is no memory for it. */
+  #holdBack(thread: InFlight): boolean {
+    if (!this.#kernel.host.hasMemory(HELD_BYTES)) return false;
     const source = thread.source!;
     source.holdBack(HELD_BYTES, this);
     this.#held.set(source, thread);
+    return true;
   }
 
-  #keep(thread: InFlight): void {
+  /** Keeps all bytes, in the current buffer or as a copy; false when there is no memory for it. */
+  #keep(thread: InFlight): boolean {
+    const { length } = thread.source!;
+    const isCopied = length < COPY_LIMIT_BYTES || (length <= DETACH_LIMIT_BYTES && !this.#buffers.hasSpare);
+    if (!isCopied) return this.#keepBuffer(thread);
+    if (!this.#kernel.host.hasMemory(length)) return false;
+    thread.source!.detach();
+    this.#added(thread);
+    return true;
+  }
+
+  #keepBuffer(thread: InFlight): boolean {
     thread.buffer = this.#buffers.keepCurrent();
+    if (thread.buffer === null) return false;
+    this.#added(thread);
+    return true;
+  }
+
+  #added(thread: InFlight): void {
     this.#kept.add(thread);
     this.keptBytes += thread.source!.length;
   }
 
-  /** `first` takes what it needs of the buffer before it is used for something else. */
-  #giveUpBuffer(thread: InFlight, first?: () => void): void {
-    first?.();
-    this.#buffers.giveBack(thread.buffer!);
+  /** The bytes are not kept any more: they are with their writer, or nobody wants them. */
+  #giveUp(thread: InFlight): void {
+    if (thread.buffer !== null) this.#buffers.giveBack(thread.buffer);
     thread.buffer = null;
     this.#kept.delete(thread);
     this.keptBytes -= thread.source!.length;

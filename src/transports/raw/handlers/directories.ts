@@ -7,8 +7,14 @@ import { OpenOut, ReadIn, ReleaseIn } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
 
-/** About what an entry of a list takes in memory; its name is the directory's. */
+/** About what an entry of a list takes in memory, beside its name: that outlives its removal here. */
 const ENTRY_BYTES = 64;
+
+function sizeOf(list: readonly DirectoryEntry[]): number {
+  let sizeBytes = 0;
+  for (const { name } of list) sizeBytes += ENTRY_BYTES + name.length;
+  return sizeBytes;
+}
 
 export function opendir(session: Session, request: Request): number {
   const node = session.nodes.get(request.nodeid)?.node;
@@ -47,7 +53,7 @@ function* list(
 ): Operation<number> {
   if (first === 0 || file.data === null) {
     const listed = yield* fileSystem.context.slicer.run(directory.listing());
-    if (!file.hold(ENTRY_BYTES * listed.length)) return -ENOMEM;
+    if (listed === null || !file.hold(sizeOf(listed))) return -ENOMEM;
     file.data = listed;
   }
   const entries = file.data as DirectoryEntry[];

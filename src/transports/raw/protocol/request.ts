@@ -11,8 +11,7 @@ export class ReceiveBuffer {
   readonly words: Uint32Array;
   readonly text: Buffer;
 
-  constructor(sizeBytes: number) {
-    const memory = new ArrayBuffer(sizeBytes);
+  constructor(memory: ArrayBuffer) {
     this.bytes = new Uint8Array(memory);
     this.words = new Uint32Array(memory);
     this.text = Buffer.from(memory);
