@@ -2,7 +2,8 @@ import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseInteger } from '../kern/sysctl.ts';
 import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from '../pipe/subsystem.ts';
-import { isIpcfsMount, mountAt } from '../host/mounts.ts';
+import { isIpcfsMount, mountAround, mountAt } from '../host/mounts.ts';
+import { isDead } from '../transports/common/mount-point.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 import { parseSetting, type SysctlSetting } from './sysctl-settings.ts';
 
@@ -47,11 +48,15 @@ export function resolveMountPoint(directory: string): string {
   if (directory === '') throw new UsageFailure('DIR is empty: name the directory to mount on');
   try {
     // A mount that is there already is not touched: it may be dead, or hang.
+    refuseDeadMount(directory, resolve(directory));
     const path = resolveWithoutTouching(directory);
     if (isIpcfsMount(mountAt(path))) return path;
     const target = realpathSync(directory);
+    // By links, perhaps.
+    refuseDeadMount(directory, target);
     if (statSync(target).isDirectory()) return target;
   } catch (error) {
+    if (error instanceof CommandFailure) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT') {
       throw new CommandFailure(`${directory} does not exist: create it with 'mkdir ${directory}'`);
@@ -66,6 +71,19 @@ export function resolveMountPoint(directory: string): string {
     }
   }
   throw new CommandFailure(`${directory} is not a directory: mount on a directory`);
+}
+
+/**
+ * Refuses a directory within a mount whose server has ended. The kernel may know it still, and would mount on it what could not be reached
+ * any more.
+ */
+function refuseDeadMount(directory: string, path: string): void {
+  const around = mountAround(path);
+  if (!isIpcfsMount(around) || around!.directory === path || !isDead(around!.directory)) return;
+  const { directory: dead } = around!;
+  throw new CommandFailure(
+    `${directory} lies in ${dead}, whose server has ended: run 'ipcfs umount ${dead}' first`,
+  );
 }
 
 /** The absolute path with every part but the last resolved: the last may be a mount that does not answer. */

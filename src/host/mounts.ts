@@ -21,6 +21,17 @@ export function mountAt(directory: string, table = mountTable()): MountEntry | n
   return table.findLast((entry) => entry.directory === directory) ?? null;
 }
 
+/** The mount that a path lies in: the visible one on the longest directory that it begins with; null if the table has not even a root. */
+export function mountAround(path: string, table = mountTable()): MountEntry | null {
+  const isAround = ({ directory }: MountEntry): boolean =>
+    directory === '/' || path === directory || path.startsWith(`${directory}/`);
+  let found: MountEntry | null = null;
+  for (const entry of table) {
+    if (isAround(entry) && entry.directory.length >= (found?.directory.length ?? 0)) found = entry;
+  }
+  return found;
+}
+
 /** The type of the mounts beside or within ours that have only its segments. */
 const SEGMENT_TYPE = `${FILE_SYSTEM_TYPE}.shm`;
 

@@ -1,3 +1,4 @@
+import { assert } from '../kern/assert.ts';
 import { EINTR } from '../kern/errno.ts';
 import { EV_ONESHOT } from '../kern/klist.ts';
 import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
@@ -57,6 +58,7 @@ export function* collect(
         break;
       }
       wasAwakened = reason === WakeReason.Awakened;
+      // What was queued while it slept. What its own scan queues again is not looked at: one knote could come twice.
       end = kqueue.nextSequence;
       rounds++;
       if (rounds === subsystem.checkLoop) {
@@ -72,8 +74,8 @@ export function* collect(
     }
     collected += stored;
     if (stored < wanted && collected > 0) break;
-    // What was queued meanwhile is looked at only while there is no event: else one knote could come twice.
-    if (stored === 0) end = kqueue.nextSequence;
+    // What is not true any more has left the queue, and nothing has come meanwhile: the next turn sleeps.
+    assert(stored > 0 || kqueue.count === 0, 'a scan finds what is there, or there is nothing');
   }
   // A wake-up stands for one event, and this call may have taken another, or none: what it leaves behind is for the next (KB10).
   const left = kqueue.firstPending;

@@ -55,5 +55,10 @@ export function* directWrite(end: PipeEnd, uio: WriteUio): Operation<number> {
   chunk.position += saved;
   chunk.residual -= saved;
   uio.giveBack(chunk);
+  if (saved === 0) {
+    // There was no memory for the ring: the pipe is empty, and nobody is going to read it for those who wait for that.
+    end.wakeWriters();
+    end.notify();
+  }
   return EINTR;
 }

@@ -52,8 +52,8 @@ export function* pipeRead(file: File, uio: ReadUio, credentials: Credentials): O
         end.channel.wakeup();
       }
     } else {
+      // No writer sleeps beside an empty pipe: whoever has emptied it has woken them (P43), as this call does at its end.
       if (atEndOfFile(file, end)) break;
-      end.wakeWriters();
       if (uio.residual !== requested) break;
       if (file.nonBlocking) {
         error = EAGAIN;

@@ -7,11 +7,23 @@ async function mountRaw(options: MountOptions): Promise<Mounted> {
   if (process.platform !== 'linux') {
     throw new MountFailure(`--transport raw is for Linux: use --transport fuse-native`);
   }
-  return (await import('./raw/mount.ts')).mountRaw(options);
+  try {
+    return await (await import('./raw/mount.ts')).mountRaw(options);
+  } catch (error) {
+    // Node opens the modules of a thread all at once. The other transport would mount, and do without most of what there is.
+    if ((error as NodeJS.ErrnoException).code === 'EMFILE') throw new TooFewFiles();
+    throw error;
+  }
 }
 
 async function mountNative(options: MountOptions): Promise<Mounted> {
   return (await import('./fuse-native/mount.ts')).mountNative(options);
+}
+
+class TooFewFiles extends MountFailure {
+  constructor() {
+    super("too few files may be open: raise the limit with 'ulimit -n 1024'");
+  }
 }
 
 function firstLine(error: unknown): string {
@@ -37,6 +49,7 @@ export async function mountFileSystem(options: MountOptions): Promise<Mounted> {
         failure = error;
       }
       log('raw: %o', failure);
+        if (failure instanceof TooFewFiles) throw failure;
       try {
         const mounted = await mountNative(options);
         return {

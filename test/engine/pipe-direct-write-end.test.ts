@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { EAGAIN, EINTR, EPIPE } from '../../src/kern/errno.ts';
+import { EAGAIN, EINTR, ENOMEM, EPIPE } from '../../src/kern/errno.ts';
 import { EVFILT_READ } from '../../src/kern/klist.ts';
 import { POLLIN } from '../../src/kern/poll.ts';
 import { countNotifications, endOf, pattern, TestKnote, World } from '../support/engine.ts';
@@ -61,6 +61,38 @@ describe('a signal', () => {
     write.signal();
     expect(knote.activations).toBe(2);
     expect(knote.data).toBe(CHUNK_BYTES);
+  });
+
+  test('P43 P76: without memory for the ring nothing of it counts, and the writer behind it goes on', () => {
+    const world = new World();
+    const { reader, writer } = world.fifoEnds();
+    const write = world.write(writer, CHUNK_BYTES);
+    const next = world.write(writer, pattern(CHUNK_BYTES, 2));
+    expect(next.waitMessage).toBe('pipdww');
+    const notifications = countNotifications(endOf(reader));
+    world.host.isOutOfMemory = true;
+    write.signal();
+    expect(write.result).toBe(-EINTR);
+    expect(next.waitMessage).toBe('pipdwt');
+    expect(notifications()).toBeGreaterThan(0);
+    expect(world.read(reader, 2 * CHUNK_BYTES).bytes).toEqual(pattern(CHUNK_BYTES, 2));
+    expect(next.result).toBe(CHUNK_BYTES);
+  });
+
+  test('P69: without memory for a ring a write is ENOMEM, or as long as what went direct', () => {
+    const world = new World();
+    const { reader, writer } = world.fifoEnds();
+    world.host.isOutOfMemory = true;
+    expect(world.write(writer, 'abc').result).toBe(-ENOMEM);
+    world.host.isOutOfMemory = false;
+    world.tune(DIRECT_MAX, CHUNK_BYTES);
+    const write = world.write(writer, CHUNK_BYTES + 10);
+    world.host.isOutOfMemory = true;
+    expect(world.read(reader, CHUNK_BYTES).result).toBe(CHUNK_BYTES);
+    expect(write.result).toBe(CHUNK_BYTES);
+    world.host.isOutOfMemory = false;
+    world.write(writer, 'abc');
+    expect(world.read(reader, 10).text).toBe('abc');
   });
 
   test('P71: while a direct writer still waits for the ring to drain it is EINTR', () => {

@@ -7,7 +7,7 @@ import * as libc from '../../src/host/linux/libc.ts';
 import { PollSet } from '../../src/host/linux/poll-set.ts';
 import { LinuxProcessEvents } from '../../src/host/linux/process-events.ts';
 import { processStat } from '../../src/host/linux/processes.ts';
-import { openTracefs } from '../../src/host/linux/tracefs.ts';
+import { openTracefs, type Tracefs } from '../../src/host/linux/tracefs.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
 import { EOPNOTSUPP, EPERM, ESRCH } from '../../src/kern/errno.ts';
 import { ProcessEventKind, type ProcessWatcher } from '../../src/kern/process-events.ts';
@@ -114,7 +114,7 @@ function watching(child: { pid: number }, kinds: number, childKinds = 0): Heard 
 }
 
 function instances(): string[] {
-  const tracefs = openTracefs()!;
+  const tracefs = openTracefs() as Tracefs;
   const names = readdirSync(`${tracefs.path}/instances`);
   tracefs.close();
   return names;
@@ -359,7 +359,7 @@ thread.join()`;
   });
 
   test('the instance is there while a signal is asked for, and remains of the dead go', async () => {
-    const tracefs = openTracefs()!;
+    const tracefs = openTracefs() as Tracefs;
     const dead = spawnSync('true').pid;
     mkdirSync(`${tracefs.path}/instances/ipcfs-${dead}`);
     const child = await ready('exit 3');

@@ -8,18 +8,18 @@ import { program } from '../../src/cli/program.ts';
 import { ipcfs, Scratch } from '../support/cli.ts';
 import { describeMount, mainProgram } from '../support/mount.ts';
 import { run, until } from '../support/process.ts';
-import { ShellTerminal } from '../support/shell-terminal.ts';
+import { Terminal } from '../support/terminal.ts';
 
 const completions = fileURLToPath(new URL('../../dist/completions', import.meta.url));
 
 describeMount('completion in the shells', () => {
   const scratch = new Scratch();
-  let terminal: ShellTerminal;
+  const terminals: Terminal[] = [];
+  let terminal: Terminal;
   let cwd = '';
   let env: Record<string, string> = {};
 
   beforeEach(async () => {
-    terminal = new ShellTerminal();
     cwd = scratch.directory();
     mkdirSync(join(cwd, 'bin'));
     mkdirSync(join(cwd, 'mnt'));
@@ -32,10 +32,15 @@ describeMount('completion in the shells', () => {
     );
   });
   afterEach(async () => {
-    await terminal.stop();
+    for (const started of terminals.splice(0)) await started.stop();
     await run('umount', ['-l', join(cwd, 'mnt')]);
     await scratch.clean();
   });
+
+  async function startShell(command: readonly string[]): Promise<void> {
+    terminal = await Terminal.start({ command, cwd, env });
+    terminals.push(terminal);
+  }
 
   /** Types a line and Tab at an empty prompt, and waits for what the line becomes. A mark shows blanks at its end. */
   async function expectLine(typed: string, completed: string): Promise<void> {
@@ -44,7 +49,7 @@ describeMount('completion in the shells', () => {
     await terminal.press('Tab');
     await terminal.type('@');
     const pattern = completed.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-    await terminal.untilShown(new RegExp(`^> ${pattern}@$`, 'm'));
+    await terminal.until(new RegExp(`^> ${pattern}@$`, 'm'));
   }
 
   /** `slash`: what the shell puts behind a candidate that is a directory. */
@@ -63,29 +68,29 @@ describeMount('completion in the shells', () => {
   }
 
   test('bash', async () => {
-    await terminal.start(['bash', '--norc', '--noprofile'], cwd, env);
+    await startShell(['bash', '--norc', '--noprofile']);
     await terminal.type(`PS1='> '; source '${completions}/bash/ipcfs'; clear`);
     await terminal.press('Enter');
-    await terminal.untilShown(/^> *$/);
+    await terminal.until(/^> *$/);
     await expectCompletions('/');
     await terminal.press('C-u');
     await terminal.type('ipcfs wait --');
     await terminal.press('Tab', 'Tab');
-    await terminal.untilShown(/--count +--help +--json +--timeout/);
+    await terminal.until(/--count +--help +--json +--timeout/);
   });
 
   test('zsh', async () => {
-    await terminal.start(['zsh', '-f'], cwd, env);
+    await startShell(['zsh', '-f']);
     await terminal.type(
       `PS1='> '; fpath=('${completions}/zsh' $fpath); autoload -Uz compinit; compinit -D -u; clear`,
     );
     await terminal.press('Enter');
-    await terminal.untilShown(/^> *$/);
+    await terminal.until(/^> *$/);
     await expectCompletions('');
     await terminal.press('C-u');
     await terminal.type('ipcfs wait --');
     await terminal.press('Tab');
-    await terminal.untilShown(/--count +-- end after this many events/);
+    await terminal.until(/--count +-- end after this many events/);
   });
 
   test('fish', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HELD } from '../../scripts/soak/samples.ts';
 import { FIONREAD, LINUX_POLLIN } from '../support/driver-protocol.ts';
 import { describeMount, TestMount } from '../support/mount.ts';
 import { until } from '../support/process.ts';
@@ -8,21 +9,6 @@ interface MetricFamily {
   readonly name: string;
   readonly metrics: readonly { readonly value?: number }[];
 }
-
-/** What must not be more than before when everybody has been killed. */
-const HELD = [
-  'ipcfs_blocked_calls',
-  'ipcfs_pipe_buffer_bytes',
-  'ipcfs_pipes',
-  'ipcfs_pairs',
-  'ipcfs_kqueues',
-  'ipcfs_knotes',
-  'ipcfs_timers',
-  'ipcfs_segments',
-  'ipcfs_segment_bytes',
-  'ipcfs_open_files',
-  'ipcfs_nodes',
-];
 
 /** Calls that wait until they are killed, with what info/waits says of them. */
 const BLOCKED: readonly (readonly [what: string, wait: string, script: string])[] = [

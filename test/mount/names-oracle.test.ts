@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeMount, TestMount } from '../support/mount.ts';
 import { run } from '../support/process.ts';
 
-const program = fileURLToPath(new URL('../../dist/test/support/name-calls.js', import.meta.url));
+const program = fileURLToPath(new URL('../../dist/test/support/name-calls/main.js', import.meta.url));
 
 /** A tmpfs that every Linux has. */
 const TMPFS = '/dev/shm';

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { ipcfs, ipcfsCommand, isMounted, isRunning, Scratch } from '../support/cli.ts';
@@ -187,6 +187,33 @@ describeMount('faults around the server', () => {
     expect(isMounted(directory)).toBe(false);
   });
 
+  test('too few files for the server are one line too, and no mount that can do less', async () => {
+    const directory = scratch.directory();
+    const command = ['--nofile=64:64', process.execPath, mainProgram, 'mount', directory];
+    const { status, stdout, stderr } = await run('prlimit', command);
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^ipcfs: too few files may be open: raise the limit with 'ulimit -n 1024'\n$/);
+    expect(isMounted(directory)).toBe(false);
+  });
+
+  test('without descriptors, listening to signals and forks is ENFILE, and works once there are some', async () => {
+    const mount = await mounted();
+    const taken = readdirSync(`/proc/${mount.server.pid}/fd`).map(Number);
+    // The number that it would get next.
+    let free = 0;
+    while (taken.includes(free)) free++;
+    await limitFiles(mount, free);
+    const add = async (change: string): Promise<string> =>
+      await mount.output(
+        `exec 3<>kqueue; echo '${change}' >&3; timeout 0.5 dd bs=4096 count=1 status=none <&3 || echo waits`,
+      );
+    const changes = ['add signal USR1 receipt', `add proc ${process.pid} fork receipt`];
+    for (const change of changes) expect(await add(change)).toMatch(/errno=ENFILE/);
+    await limitFiles(mount, 1024);
+    for (const change of changes) expect(await add(change)).toMatch(/errno=0/);
+    expect(mount.server.stderr).toBe('');
+  });
+
   test('the size of files is limited: ENOMEM for a segment beyond it, and the server goes on', async () => {
     const mount = await mounted();
     const pid = String(mount.server.pid);
@@ -198,6 +225,27 @@ describeMount('faults around the server', () => {
     ).toBe('50000\nx\n');
     expect((await run('prlimit', ['--pid', pid, '--fsize=unlimited:'])).status).toBe(0);
     expect(await mount.output('truncate -s 1M shm/1; stat -c %s shm/1')).toBe('1048576\n');
+  });
+
+  test('a directory in a mount whose server was killed cannot be mounted on, and one line says what to do', async () => {
+    const directory = scratch.directory();
+    const pid = await scratch.mount(directory);
+    const inside = join(directory, 'pipes');
+    const link = join(scratch.directory(), 'link');
+    symlinkSync(inside, link);
+    expect((await run('stat', [inside])).status).toBe(0);
+    process.kill(pid, 'SIGKILL');
+    await until(() => !isRunning(pid));
+    for (const path of [inside, link, join(inside, 'deeper')]) {
+      const { status, stdout, stderr } = await ipcfs(['mount', path]);
+      expect([status, stdout, stderr]).toEqual([
+        1,
+        '',
+        `ipcfs: ${path} lies in ${directory}, whose server has ended: run 'ipcfs umount ${directory}' first\n`,
+      ]);
+    }
+    expect(isMounted(inside)).toBe(false);
+    expect((await ipcfs(['umount', directory])).status).toBe(0);
   });
 
   test('a killed server: blocked callers get an error within 2 s, mount and umount take away what it left', async () => {

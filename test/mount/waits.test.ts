@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ipcfs, ipcfsCommand, Scratch } from '../support/cli.ts';
@@ -260,7 +261,9 @@ describeMount('ipcfs waits', () => {
     });
   });
 
-  test('a descriptor that lies in a socket makes it possible, not certain', async () => {
+  const sends = spawnSync('python3', ['-c', 'import socket; socket.send_fds']).status === 0;
+  const why = sends ? '' : ' (there is no python3 with socket.send_fds)';
+  test.skipIf(!sends)(`a descriptor that lies in a socket makes it possible, not certain${why}`, async () => {
     await mount.output('mkfifo pipes/sent');
     const python = `import os, socket
 a, b = socket.socketpair()
@@ -269,8 +272,6 @@ socket.send_fds(a, [b'x'], [fd])
 if os.fork() == 0:
     a.close(); b.close(); os.read(fd, 1)
 os.close(fd); os.wait()`;
-    const { status } = await mount.sh('python3 -c "import socket; socket.send_fds"');
-    if (status !== 0) return;
     start(`exec python3 -c "${python}"`);
     await mount.untilBlocked('pipes/sent', 'piperd');
     const { status: checked, stdout, stderr } = await waits('--check');

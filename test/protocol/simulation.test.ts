@@ -35,7 +35,7 @@ const wanted = [
     'OPEN -6',
     'OPEN -12',
   ],
-  ...['CREATE -12', 'OPEN -24', 'SETATTR -12', 'SETATTR -22', 'RMDIR -16'],
+  ...['CREATE -12', 'OPEN -24', 'SETATTR -12', 'MKNOD -12', 'READ -12', 'SETATTR -22', 'RMDIR -16'],
 ];
 
 test(

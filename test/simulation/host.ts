@@ -43,6 +43,7 @@ export class SimulatedHost implements Host {
   isSlow = false;
   /** So many of the next requests for memory are refused. */
   memoryFailures = 0;
+  memoryRefusals = 0;
   sigpipes = 0;
   sigios = 0;
 
@@ -53,6 +54,7 @@ export class SimulatedHost implements Host {
   hasMemory(): boolean {
     if (this.memoryFailures === 0) return true;
     this.memoryFailures--;
+    this.memoryRefusals++;
     return false;
   }
 

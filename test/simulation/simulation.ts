@@ -192,6 +192,7 @@ function* boot(world: World): Generator<number, void, void> {
 function* tidyUp(world: World): Generator<number, void, void> {
   const { kernel, fileSystem, memory, host } = world;
   memory.failures = 0;
+  host.memoryFailures = 0;
   kernel.refusals = 0;
   host.isSlow = false;
   for (let round = 0; ; round++) {

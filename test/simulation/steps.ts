@@ -91,8 +91,9 @@ const environment: Record<string, (world: World) => number> = {
     host.clock.realtimeOffsetMs += random.pick([-1e12, 1e12, -3_600_000, 3_600_000, 1]);
     return 0;
   },
-  noMemory({ memory, random }) {
-    memory.failures += random.between(1, 2);
+  noMemory({ memory, host, random }) {
+    if (random.oneIn(2)) memory.failures += random.between(1, 2);
+    else host.memoryFailures += random.between(1, 3);
     return 0;
   },
   slowMemory({ memory, random, session }) {

@@ -3,8 +3,10 @@ import { rmSync } from 'node:fs';
 import { type Finished, run, until } from './process.ts';
 
 export interface TerminalOptions {
-  readonly columns: number;
-  readonly rows: number;
+  readonly columns?: number;
+  readonly rows?: number;
+  /** What runs in it, in place of a bash whose prompt is waited for. */
+  readonly command?: readonly string[];
   readonly env?: Record<string, string>;
   readonly cwd?: string;
 }
@@ -18,7 +20,8 @@ export class Terminal {
   }
 
   /** UTF-8 and colour, unless `env` says otherwise. */
-  static async start({ columns, rows, env = {}, cwd = '/' }: TerminalOptions): Promise<Terminal> {
+  static async start(options: TerminalOptions): Promise<Terminal> {
+    const { columns = 120, rows = 30, command, env = {}, cwd = '/' } = options;
     const terminal = new Terminal();
     const variables = { LC_ALL: 'C.UTF-8', PS1: 'ready> ', ...env };
     const shell = [
@@ -26,9 +29,7 @@ export class Terminal {
       '-u',
       'NO_COLOR',
       ...Object.entries(variables).map(([name, value]) => `${name}=${value}`),
-      'bash',
-      '--norc',
-      '--noprofile',
+      ...(command ?? ['bash', '--norc', '--noprofile']),
     ];
     await terminal.#tmux(
       [
@@ -48,6 +49,7 @@ export class Terminal {
       ],
       { LC_ALL: 'C.UTF-8' },
     );
+    if (command !== undefined) return terminal;
     try {
       await terminal.until(/^ready>$/m);
     } catch (error) {

@@ -1,4 +1,4 @@
-import { EMFILE, ENFILE } from '../../kern/errno.ts';
+import { EMFILE, ENFILE, EOPNOTSUPP } from '../../kern/errno.ts';
 import * as libc from './libc.ts';
 
 /** So many descriptors are left for what is opened for a moment only: files of /proc, listening to processes. */
@@ -28,6 +28,17 @@ let spare = -1;
 /** Holds a descriptor, which `withDescriptors` gives up for a moment when there is no other. */
 export function holdSpareDescriptor(): void {
   if (spare < 0) spare = libc.open('/dev/null', libc.O_CLOEXEC);
+}
+
+/** Whether something failed because there are no descriptors. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
+/** What a descriptor that could not be had is told to a caller with: ENFILE if there are none, as the limit is not his. */
+export function descriptorErrno(errno: number): number {
+  return errno === EMFILE || errno === ENFILE ? ENFILE : EOPNOTSUPP;
 }
 
 /**

@@ -9,6 +9,7 @@ import * as libc from './libc.ts';
 import { MemoryCgroups } from './memory-cgroups.ts';
 
 const MEMFD_NAME = 'ipcfs';
+const MEMFD_FLAGS = libc.MFD_CLOEXEC | libc.MFD_ALLOW_SEALING;
 
 /** Anonymous memory of the kernel behind a descriptor: what this program reads and writes, and what processes map, is one. */
 class MemfdStorage implements SegmentStorage {
@@ -88,9 +89,14 @@ export class MemfdMemory implements StorageMemory {
   #adopted: MemfdStorage | null = null;
 
   stage(): MemfdStorage | number {
-    const flags = libc.MFD_CLOEXEC | libc.MFD_ALLOW_SEALING;
-    const descriptor = keepDescriptor(libc.memfdCreate(MEMFD_NAME, flags));
+    const descriptor = keepDescriptor(libc.memfdCreate(MEMFD_NAME, MEMFD_FLAGS));
     return descriptor < 0 ? descriptor : new MemfdStorage(descriptor, this.#room);
+  }
+
+  /** As `stage`, for a moment: a descriptor that no segment could have will do. */
+  probe(): MemfdStorage | number {
+    const descriptor = libc.memfdCreate(MEMFD_NAME, MEMFD_FLAGS);
+    return descriptor < 0 ? -libc.errno() : new MemfdStorage(descriptor, this.#room);
   }
 
   adopt(staged: SegmentStorage | null): void {

@@ -1,5 +1,6 @@
-import { EINTR, ENOBUFS } from '../../kern/errno.ts';
+import { EINTR, ENOBUFS, EOPNOTSUPP } from '../../kern/errno.ts';
 import type { PollSource } from '../poll-sources.ts';
+import { descriptorErrno } from './descriptor-reserve.ts';
 import * as libc from './libc.ts';
 
 /** Who hears what happens to all processes, in the order in which it happened. Times are nanoseconds of CLOCK_MONOTONIC. */
@@ -51,17 +52,17 @@ export class ProcessConnector implements PollSource {
   }
 
   /**
-   * Listens from now on. Null where it cannot be had: no right (CAP_NET_ADMIN before Linux 6.6), a network, process or user
+   * Listens from now on. -ENFILE without descriptors, -EOPNOTSUPP where it cannot be had: no right (CAP_NET_ADMIN before Linux 6.6), a network, process or user
    * namespace other than the first, or a kernel without CONFIG_PROC_EVENTS.
    */
-  static open(listener: ConnectorListener): ProcessConnector | null {
+  static open(listener: ConnectorListener): ProcessConnector | number {
     const type = libc.SOCK_DGRAM | libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC;
     const descriptor = libc.socket(libc.AF_NETLINK, type, NETLINK_CONNECTOR);
-    if (descriptor < 0) return null;
+    if (descriptor < 0) return -descriptorErrno(libc.errno());
     const connector = new ProcessConnector(descriptor, listener);
     if (connector.#listen()) return connector;
     connector.close();
-    return null;
+    return -EOPNOTSUPP;
   }
 
   get descriptor(): number {

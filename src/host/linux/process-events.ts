@@ -1,5 +1,5 @@
 import type { Credentials } from '../../kern/credentials.ts';
-import { EOPNOTSUPP, EPERM, ESRCH } from '../../kern/errno.ts';
+import { EPERM, ESRCH } from '../../kern/errno.ts';
 import { ProcessEventKind, type ProcessEvents, type ProcessWatcher } from '../../kern/process-events.ts';
 import type { PollSources } from '../poll-sources.ts';
 import { Pidfd } from './pidfd.ts';
@@ -115,7 +115,7 @@ export class LinuxProcessEvents implements ProcessEvents {
 
   #watch(pid: number, kinds: number, watcher: ProcessWatcher, credentials: Credentials): number {
     // Before the process is looked for: what happens to it from then on is heard.
-    this.#openConnector();
+    const connected = this.#openConnector();
     const isNewChild = this.#newChild?.pid === pid;
     const nowNs = isNewChild ? this.#newChild!.timeNs : monotonicNs();
     const refused = isNewChild ? 0 : checkWatcher(pid, kinds, credentials);
@@ -123,7 +123,7 @@ export class LinuxProcessEvents implements ProcessEvents {
     const existing = this.#processes.get(pid);
     let watch = existing?.watches.get(watcher);
     if (watch !== undefined) {
-      const error = this.#provide(kinds & ~watch.kinds);
+      const error = this.#provide(kinds & ~watch.kinds, connected);
       if (error === 0) watch.change(kinds, nowNs);
       return error;
     }
@@ -134,7 +134,7 @@ export class LinuxProcessEvents implements ProcessEvents {
       if (stat === null || status?.tgid !== pid) return -ESRCH;
       if (isEnding && (kinds & ProcessEventKind.Exit) === 0) return -ESRCH;
     }
-    const provided = this.#provide(kinds);
+    const provided = this.#provide(kinds, connected);
     if (provided !== 0) return provided;
     if (isEnding && stat.isZombie && !isNewChild) {
       watcher.exited(stat.exitStatus);
@@ -153,21 +153,26 @@ export class LinuxProcessEvents implements ProcessEvents {
     return 0;
   }
 
-  /** Makes sure that these kinds can be told; 0 or a negative errno. */
-  #provide(kinds: number): number {
-    if ((kinds & CONNECTOR_KINDS) !== 0 && this.#connector === null) return -EOPNOTSUPP;
+  /** Makes sure that these kinds can be told, `connected` being what `openConnector` said; 0 or a negative errno. */
+  #provide(kinds: number, connected: number): number {
+    if ((kinds & CONNECTOR_KINDS) !== 0 && this.#connector === null) return connected;
     if ((kinds & ProcessEventKind.Signal) !== 0 && this.#signals === null) {
-      this.#signals = SignalEvents.open(this.#signalled);
-      if (this.#signals === null) return -EOPNOTSUPP;
-      this.#sources.add(this.#signals);
+      const signals = SignalEvents.open(this.#signalled);
+      if (typeof signals === 'number') return signals;
+      this.#signals = signals;
+      this.#sources.add(signals);
     }
     return 0;
   }
 
-  #openConnector(): void {
-    if (this.#connector !== null) return;
-    this.#connector = ProcessConnector.open(this.#listener);
-    if (this.#connector !== null) this.#sources.add(this.#connector);
+  /** 0 or a negative errno. */
+  #openConnector(): number {
+    if (this.#connector !== null) return 0;
+    const connector = ProcessConnector.open(this.#listener);
+    if (typeof connector === 'number') return connector;
+    this.#connector = connector;
+    this.#sources.add(connector);
+    return 0;
   }
 
   /** Waits for the end of all threads; 0 or a negative errno. */
@@ -280,10 +285,10 @@ export class LinuxProcessEvents implements ProcessEvents {
 export function availableEvents(): { readonly hearsForks: boolean; readonly hearsSignals: boolean } {
   const nobody = { forked: ignore, executed: ignore, leaderExited: ignore, lost: ignore };
   const connector = ProcessConnector.open(nobody);
-  connector?.close();
+  if (typeof connector !== 'number') connector.close();
   const signals = SignalEvents.open(ignore);
-  signals?.close();
-  return { hearsForks: connector !== null, hearsSignals: signals !== null };
+  if (typeof signals !== 'number') signals.close();
+  return { hearsForks: typeof connector !== 'number', hearsSignals: typeof signals !== 'number' };
 }
 
 function ignore(): void {

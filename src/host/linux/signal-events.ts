@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import type { PollSource } from '../poll-sources.ts';
+import { ENFILE, EOPNOTSUPP } from '../../kern/errno.ts';
+import { descriptorErrno, isOutOfDescriptors, withDescriptors } from './descriptor-reserve.ts';
 import * as libc from './libc.ts';
 import { processStatus } from './processes.ts';
 import { openTracefs, type Tracefs } from './tracefs.ts';
@@ -49,32 +51,40 @@ export class SignalEvents implements PollSource {
     this.#listener = listener;
   }
 
-  /** Listens from now on. Null where it cannot be had: for users other than root, in a namespace, in a kernel without it. */
-  static open(listener: SignalListener): SignalEvents | null {
-    if (process.getuid!() !== 0 || !isFirstPidNamespace()) return null;
+  /**
+   * Listens from now on. -ENFILE without descriptors, -EOPNOTSUPP where it cannot be had: for users other than root, in a namespace, in
+   * a kernel without it.
+   */
+  static open(listener: SignalListener): SignalEvents | number {
+    if (process.getuid!() !== 0 || !isFirstPidNamespace()) return -EOPNOTSUPP;
     const tracefs = openTracefs();
-    if (tracefs === null) return null;
+    if (typeof tracefs === 'number') return tracefs;
     const directory = `${tracefs.path}/instances/ipcfs-${process.pid}`;
     try {
-      removeRemains(`${tracefs.path}/instances`);
+      withDescriptors(() => {
+        removeRemains(`${tracefs.path}/instances`);
+      });
       mkdirSync(directory);
-    } catch {
+    } catch (error) {
       tracefs.close();
-      return null;
+      return isOutOfDescriptors(error) ? -ENFILE : -EOPNOTSUPP;
     }
     let descriptor = -1;
+    let errno = EOPNOTSUPP;
     try {
       writeFileSync(`${directory}/trace_clock`, 'mono');
       descriptor = libc.open(`${directory}/trace_pipe`, libc.O_NONBLOCK | libc.O_CLOEXEC);
+      if (descriptor < 0) errno = descriptorErrno(libc.errno());
       writeFileSync(`${directory}/${EVENT}/enable`, '1');
-    } catch {
+    } catch (error) {
+      if (isOutOfDescriptors(error)) errno = ENFILE;
       if (descriptor >= 0) libc.close(descriptor);
       descriptor = -1;
     }
     if (descriptor >= 0) return new SignalEvents(descriptor, tracefs, directory, listener);
     removeInstance(directory);
     tracefs.close();
-    return null;
+    return -errno;
   }
 
   readable(): void {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { descriptorErrno, withDescriptors } from './descriptor-reserve.ts';
 import * as libc from './libc.ts';
 
 /** The kernel's tracing files, while they are needed. */
@@ -12,13 +13,15 @@ const MOUNTED_TRACEFS = /^\d+ \d+ \S+ \/ ([^\s\\]+) .* - tracefs /m;
 
 /**
  * Where it is mounted, or a mount of its own that is nowhere in the tree of files: nobody else sees it, and it goes with its descriptor.
- * One that exists is preferred, since older kernels set its options anew with each mount. Null: there is none, or no right to it.
+ * One that exists is preferred, since older kernels set its options anew with each mount. -EOPNOTSUPP: there is none, or no right to
+ * it; -ENFILE without descriptors.
  */
-export function openTracefs(): Tracefs | null {
-  const mounted = MOUNTED_TRACEFS.exec(readFileSync('/proc/self/mountinfo', 'latin1'))?.[1];
+export function openTracefs(): Tracefs | number {
+  const table = withDescriptors(() => readFileSync('/proc/self/mountinfo', 'latin1'));
+  const mounted = MOUNTED_TRACEFS.exec(table)?.[1];
   if (mounted !== undefined) return { path: mounted, close: () => undefined };
   const descriptor = libc.openDetachedMount('tracefs');
-  if (descriptor < 0) return null;
+  if (descriptor < 0) return -descriptorErrno(libc.errno());
   return {
     path: `/proc/self/fd/${descriptor}`,
     close: () => {

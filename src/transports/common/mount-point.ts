@@ -14,7 +14,7 @@ const PROBE = `try { fs.opendirSync(process.argv[1]).closeSync() } catch (e) { i
  * Whether the server of the mount at `directory` has died. Another process asks, as the answer may never come, and asks for
  * something that the kernel does not remember.
  */
-function isDead(directory: string): boolean {
+export function isDead(directory: string): boolean {
   const probe = spawnSync(process.execPath, ['-e', PROBE, directory], {
     timeout: PROBE_TIMEOUT_MS,
     stdio: 'ignore',

@@ -116,7 +116,12 @@ try {
 
 /** Tries passthrough with a memory of its own. False when it was demanded and cannot be had. */
 function chooseBacking(): boolean {
-  const probe = memory.stage();
+  const probe = memory.probe();
+  if (typeof probe === 'number') {
+    host.log(
+      `passthrough could not be tried (${errnoName(-probe)}): segments go through the page cache; raise the limits of files and memory, and mount again`,
+    );
+  }
   const isFine = session.backings.choose(typeof probe === 'number' ? -1 : probe.descriptor);
   if (typeof probe !== 'number') probe.free();
   watchMappings();
