@@ -9,7 +9,7 @@ export interface MemoryLimit {
 /** Every request for memory counts for this much more: what it brings with it. */
 const OVERHEAD_BYTES = 256;
 /** From this size on a request is a large one. */
-const LARGE_BYTES = 4096;
+const LARGE_BYTES = 16_384;
 /** Room that large requests leave for others: whoever opens a pipe to read what blocked writers hold needs little. */
 const SMALL_ROOM_BYTES = 12 * 1024 ** 2;
 /** How far what the program needs for itself may have been used when garbage is looked for. */

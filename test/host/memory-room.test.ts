@@ -29,10 +29,10 @@ test('small requests are given until the nearest limit, large ones leave room fo
   expect(room.has(MIB)).toBe(true);
   expect(room.has(9 * MIB)).toBe(false);
   state.roomBytes = 10 * MIB;
-  expect(room.has(4096)).toBe(false);
-  expect(room.has(1000)).toBe(true);
+  expect(room.has(16_384)).toBe(false);
+  expect(room.has(16_383)).toBe(true);
   state.roomBytes = 0;
-  expect(room.has(4096)).toBe(false);
+  expect(room.has(16_384)).toBe(false);
 });
 
 test('small requests are given from a credit: a part of the room, for a moment', () => {
