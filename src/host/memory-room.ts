@@ -4,6 +4,8 @@ import { collectGarbage } from './garbage-collector.ts';
 export interface MemoryLimit {
   /** Bytes that can be taken before what the program itself needs to go on; negative when that is being used, Infinity without limit. */
   roomBytes(): number;
+  /** Bytes of these that are in use and yet free: the next large request may get them. */
+  reusableBytes?(): number;
 }
 
 /** Every request for memory counts for this much more: what it brings with it. */
@@ -12,6 +14,8 @@ const OVERHEAD_BYTES = 256;
 const LARGE_BYTES = 16_384;
 /** Room that large requests leave for others: whoever opens a pipe to read what blocked writers hold needs little. */
 const SMALL_ROOM_BYTES = 12 * 1024 ** 2;
+/** So many times what is wanted has to be free in pieces, for one of them to be large enough. */
+const REUSABLE_SHARE = 8;
 /** How far what the program needs for itself may have been used when garbage is looked for. */
 const LEAST_ROOM_BYTES = -12 * 1024 ** 2;
 /** For how many times as long as it took, garbage is not looked for again, when that helped and when it did not. */
@@ -46,6 +50,16 @@ export class MemoryRoom {
     this.#now = now;
   }
 
+  /** Whether a large request gets what has been freed. Where that lies in pieces too small, the small ones lose half of their room. */
+  #canReuse(wantedBytes: number): boolean {
+    return this.#limits.every((limit) => {
+      const roomBytes = limit.roomBytes() - wantedBytes;
+      if (roomBytes >= SMALL_ROOM_BYTES) return true;
+      const reusableBytes = limit.reusableBytes?.() ?? 0;
+      return roomBytes >= SMALL_ROOM_BYTES / 2 && reusableBytes >= REUSABLE_SHARE * wantedBytes;
+    });
+  }
+
   /** Bytes until the nearest limit. When that is too little for `wantedBytes`, garbage is collected first. */
   #roomFor(wantedBytes: number): number {
     const look = (): number => Math.min(...this.#limits.map((limit) => limit.roomBytes()));
@@ -65,7 +79,7 @@ export class MemoryRoom {
     const wantedBytes = sizeBytes + OVERHEAD_BYTES;
     if (sizeBytes >= LARGE_BYTES) {
       const neededBytes = wantedBytes + SMALL_ROOM_BYTES;
-      return this.#roomFor(neededBytes) >= neededBytes;
+      return this.#roomFor(neededBytes) >= neededBytes || this.#canReuse(wantedBytes);
     }
     const nowMs = this.#now();
     if (wantedBytes > this.#creditBytes || nowMs >= this.#creditEndsMs) {

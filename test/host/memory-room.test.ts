@@ -35,6 +35,16 @@ test('small requests are given until the nearest limit, large ones leave room fo
   expect(room.has(16_384)).toBe(false);
 });
 
+test('a large request gets what has been freed, as long as half of the room for small ones is left', () => {
+  const state = { roomBytes: 8 * MIB, reusableBytes: MIB };
+  const limit = { roomBytes: () => state.roomBytes, reusableBytes: () => state.reusableBytes };
+  const room = new MemoryRoom([{ roomBytes: () => Infinity }, limit], () => undefined);
+  expect(room.has(64 * 1024)).toBe(true);
+  expect(room.has(MIB)).toBe(false);
+  state.roomBytes = 6 * MIB;
+  expect(room.has(64 * 1024)).toBe(false);
+});
+
 test('small requests are given from a credit: a part of the room, for a moment', () => {
   const state = { roomBytes: 4 * MIB, looks: 0 };
   const { room, pass } = roomOf(state);

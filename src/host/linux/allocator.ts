@@ -3,7 +3,8 @@ import * as libc from './libc.ts';
 const M_TRIM_THRESHOLD = -1;
 const M_MMAP_THRESHOLD = -3;
 const M_ARENA_MAX = -8;
-const LARGE_BYTES = 128 * 1024;
+/** A full-grown ring: blocks of this size and larger leave the process when they are freed, and count for no limit any more. */
+const LARGE_BYTES = 64 * 1024;
 const ARENAS = 2;
 
 /**

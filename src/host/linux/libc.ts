@@ -164,6 +164,36 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
 /** A setting of glibc's allocator. 1, or 0 for one that it does not take. */
+const mallocTrim = define('int malloc_trim(size_t)') as (padBytes: number) => number;
+
+/** Gives pages back that the C library keeps although nobody has them; nothing where it cannot. */
+export function trimFreedMemory(): void {
+  try {
+    mallocTrim(0);
+  } catch {
+    // musl has no such call, and keeps little.
+  }
+}
+
+interface MallocInfo {
+  readonly fordblks: bigint | number;
+}
+const MALLOC_INFO_WORDS = [
+  ...['arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks', 'fsmblks', 'uordblks', 'fordblks'],
+  'keepcost',
+];
+koffi?.struct('mallinfo2', Object.fromEntries(MALLOC_INFO_WORDS.map((word) => [word, 'size_t'])));
+const mallinfo2 = define('mallinfo2 mallinfo2()') as () => MallocInfo;
+
+/** Bytes that the C library could give to the next who asks, without asking the kernel; 0 where it does not say (glibc 2.33). */
+export function freedBytes(): number {
+  try {
+    return Number(mallinfo2().fordblks);
+  } catch {
+    return 0;
+  }
+}
+
 export const mallopt = define('int mallopt(int, int)') as (setting: number, value: number) => number;
 
 const fcntl = define('int fcntl(int, int, long)') as (

@@ -14,11 +14,13 @@ import {
 import { holdSpareDescriptor } from './descriptor-reserve.ts';
 import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
 import { complain } from '../complain.ts';
+import { collectGarbage } from '../garbage-collector.ts';
 import { HeapLimit } from '../heap-limit.ts';
 import { MemoryRoom } from '../memory-room.ts';
 import { MemoryCgroups } from './memory-cgroups.ts';
 import { ProcessLimits } from './process-limits.ts';
 import { SystemClock } from '../system-clock.ts';
+import * as libc from './libc.ts';
 import { SIGPIPE, tkill } from './libc.ts';
 import { commandName, maySignal, processGroupMembers, processStat, processStatus } from './processes.ts';
 import { type LinuxSignalOwner, SigioSender } from './sigio.ts';
@@ -30,7 +32,10 @@ export class LinuxHost implements Host {
   readonly clock: Clock = new SystemClock();
   readonly #processLimits = new ProcessLimits();
   readonly #cgroups = new MemoryCgroups();
-  readonly #room = new MemoryRoom([new HeapLimit(), this.#processLimits, this.#cgroups]);
+  readonly #room = new MemoryRoom([new HeapLimit(), this.#processLimits, this.#cgroups], () => {
+    collectGarbage();
+    libc.trimFreedMemory();
+  });
   readonly memoryBytes: number;
   /** The mount that this process serves; no file is on it as long as it serves none. */
   mount: MountPlace = { id: -1, deviceMinor: -1 };

@@ -50,6 +50,10 @@ export class ProcessLimits implements MemoryLimit {
     return freeBytes - RESERVE_BYTES - FREE_BYTES;
   }
 
+  reusableBytes(): number {
+    return libc.freedBytes();
+  }
+
   #limitOf(resource: number): number {
     if (libc.getrlimit(resource, this.#limits) !== 0 || this.#limits[0] === RLIM_INFINITY) return Infinity;
     return Number(this.#limits[0]);
