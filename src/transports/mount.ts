@@ -49,7 +49,7 @@ export async function mountFileSystem(options: MountOptions): Promise<Mounted> {
         failure = error;
       }
       log('raw: %o', failure);
-        if (failure instanceof TooFewFiles) throw failure;
+      if (failure instanceof TooFewFiles) throw failure;
       try {
         const mounted = await mountNative(options);
         return {
