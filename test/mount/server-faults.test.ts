@@ -123,7 +123,7 @@ describeMount('faults around the server', () => {
       `DEBUG='ipcfs:*' ${ipcfsCommand} mount -f '${directory}' 2>log & server=$!
        until [ -e '${directory}/info/version' ]; do kill -0 $server; done
        cd '${directory}'
-       echo through > pipes/a & cat pipes/a
+       mkfifo pipes/a; echo through > pipes/a & cat pipes/a
        head -c 100000 /dev/zero > shm/1; stat -c %s shm/1
        mkdir pairs/p; exec 3<>kqueue; echo 'add timer 1 data=1ms oneshot' >&3; read -r event <&3; echo $event; exec 3>&-
        kill -0 $server && echo alive
@@ -221,7 +221,9 @@ describeMount('faults around the server', () => {
     expect((await mount.sh('truncate -s 1M shm/1')).stderr).toContain('Cannot allocate memory');
     expect((await mount.sh('head -c 200000 /dev/zero > shm/2')).stderr).toContain('Cannot allocate memory');
     expect(
-      await mount.output('truncate -s 50000 shm/3; stat -c %s shm/3; echo x > pipes/a & cat pipes/a'),
+      await mount.output(
+        'truncate -s 50000 shm/3; stat -c %s shm/3; mkfifo pipes/a; echo x > pipes/a & cat pipes/a',
+      ),
     ).toBe('50000\nx\n');
     expect((await run('prlimit', ['--pid', pid, '--fsize=unlimited:'])).status).toBe(0);
     expect(await mount.output('truncate -s 1M shm/1; stat -c %s shm/1')).toBe('1048576\n');
