@@ -1,15 +1,6 @@
 import { type Account, Resource } from '../kern/accounting.ts';
 import { type Credentials, rootCredentials } from '../kern/credentials.ts';
-import {
-  EEXIST,
-  EINVAL,
-  EISDIR,
-  ENAMETOOLONG,
-  ENOENT,
-  ENOTDIR,
-  ENOTEMPTY,
-  EPERM,
-} from '../kern/errno.ts';
+import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../kern/errno.ts';
 import { type Name, Node, type NodeContext, type Ownership, S_IFDIR, S_ISGID } from './node.ts';
 import { atOnce, type Work } from './work.ts';
 
