@@ -123,11 +123,14 @@ export function* readTable(context: Context): Program {
   closeFile(context, file);
 }
 
-const tunables: readonly (readonly [name: string, values: readonly string[]])[] = [
+type Tunable = readonly [name: string, values: readonly string[]];
+
+const tableSize: Tunable = ['shmmni', ['4', '8', '1', '16']];
+const tunables: readonly Tunable[] = [
   ['pipe_mindirect', ['8192', '5000', '100000', '1']],
   ['pipe_direct_max', ['65536', '3000', '1M']],
   ['piperesizeallowed', ['1', '0', '1']],
-  ['shmmni', ['4', '8', '1', '16']],
+  tableSize,
   ['shmseg', ['2', '8', '128']],
   ['shmmax', ['8K', '64K', '256K']],
   ['shm_use_phys', ['0', '1']],
@@ -136,7 +139,9 @@ const tunables: readonly (readonly [name: string, values: readonly string[]])[] 
 
 export function* writeTunable(context: Context): Program {
   const { world, random } = context;
-  const [name, values] = random.pick(tunables);
+  // A table of segments that is changed while one is made waits: now or never.
+  const isMaking = world.memory.isSlow && !random.oneIn(4);
+  const [name, values] = isMaking ? tableSize : random.pick(tunables);
   const value = `${random.pick(values)}\n`;
   const node = yield* lookup(context, world.directories.tunables, name);
   if (typeof node === 'number') return;
