@@ -5,7 +5,7 @@ import { run } from '../support/process.ts';
 const probe = fileURLToPath(new URL('../../dist/test/support/allocator-probe.js', import.meta.url));
 const isGlibc = 'glibcVersionRuntime' in (process.report.getReport() as { header: object }).header;
 
-/** Bytes that a block of 1 MiB adds to what is mapped for it alone. */
+/** Bytes that 16 blocks of 1 MiB add to what is mapped for each of them alone. */
 async function mappedBytes(...words: string[]): Promise<number> {
   const { status, stdout, stderr } = await run(process.execPath, ['--expose-gc', probe, ...words], {});
   expect([status, stderr]).toEqual([0, '']);

@@ -1,6 +1,6 @@
 /**
- * Prints how many bytes a large block adds to the memory that goes back to the system as soon as it is freed, after another of that size was
- * freed before. To be run with --expose-gc.
+ * Prints how many bytes some large blocks add to the memory that goes back to the system as soon as it is freed, after others of their size
+ * were freed before. To be run with --expose-gc.
  *
  *   allocator-probe.js [settled]       with `settled`, after `returnFreedMemory`
  */
@@ -8,6 +8,7 @@ import koffi from 'koffi';
 import { returnFreedMemory } from '../../src/host/linux/allocator.ts';
 
 const BLOCK_BYTES = 1024 * 1024;
+const BLOCKS = 16;
 /** struct mallinfo2 has ten numbers of 64 bits; this is hblkhd. */
 const MAPPED_BYTES_FIELD = 4;
 
@@ -28,5 +29,5 @@ for (let turn = 0; turn < 3; turn++) {
   global.gc!();
 }
 const before = mappedBytes();
-const block = new Uint8Array(BLOCK_BYTES);
-process.stdout.write(`${mappedBytes() - before} ${block.length}\n`);
+const blocks = Array.from({ length: BLOCKS }, () => new Uint8Array(BLOCK_BYTES));
+process.stdout.write(`${mappedBytes() - before} ${blocks.length}\n`);
