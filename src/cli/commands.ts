@@ -23,6 +23,12 @@ function appendSetting(text: string, settings: readonly SysctlSetting[]): readon
   return [...settings, parseSysctl(text)];
 }
 
+function fuseModuleOption(): Option {
+  return new Option('--fuse-module <NAME>', 'the package for --transport fuse-native: its name, or a path')
+    .argParser(parseFuseModule)
+    .default(DEFAULT_MODULE);
+}
+
 function defineMount(root: Command): void {
   root
     .command('mount')
@@ -37,11 +43,7 @@ function defineMount(root: Command): void {
         .argParser(oneOf('--transport', TRANSPORTS))
         .default('auto'),
     )
-    .addOption(
-      new Option('--fuse-module <NAME>', 'the package for --transport fuse-native: its name, or a path')
-        .argParser(parseFuseModule)
-        .default(DEFAULT_MODULE),
-    )
+    .addOption(fuseModuleOption())
     .addOption(
       new Option('--spin <MICROSECONDS>', 'how long to look for the next request before sleeping')
         .argParser(parseSpin)
@@ -92,8 +94,9 @@ function defineDoctor(root: Command): void {
   root
     .command('doctor')
     .description('say what is missing for a mount, and how to get it')
-    .action(async () => {
-      process.exitCode = await doctor();
+    .addOption(fuseModuleOption())
+    .action(async (options: { fuseModule: string }) => {
+      process.exitCode = await doctor(options);
     });
 }
 

@@ -4,10 +4,11 @@ import { delimiter, join } from 'node:path';
 import { FileClosings } from '../host/linux/file-closings.ts';
 import * as libc from '../host/linux/libc.ts';
 import { availableEvents } from '../host/linux/process-events.ts';
+import { loadPlatform } from '../host/platform.ts';
 import { errnoName } from '../kern/errno.ts';
 import { deviceFailure, FUSE_DEVICE } from '../transports/raw/fuse-mount.ts';
-import { CAPABILITY_LOSSES, CAPABILITY_NAMES, kebab } from '../transports/capabilities.ts';
-import { DEFAULT_MODULE, loadModule } from '../transports/fuse-native/binding.ts';
+import { type Capabilities, CAPABILITY_LOSSES, CAPABILITY_NAMES, kebab } from '../transports/capabilities.ts';
+import { loadModule } from '../transports/fuse-native/binding.ts';
 import { EXIT_FAILURE } from './failure.ts';
 
 /** One thing that a mount needs or profits from. */
@@ -23,10 +24,10 @@ interface Finding {
 const SET_USER_ID = 0o4000;
 
 /** `ipcfs doctor`: prints what it finds; the exit status is 0 when a mount can be made. */
-export async function doctor(): Promise<number> {
+export async function doctor({ fuseModule }: { fuseModule: string }): Promise<number> {
   const isLinux = process.platform === 'linux';
   const linux = isLinux ? [device(), ...rights(), ...libraryUses()] : [];
-  const findings = [platform(), ...linux, binding(), ...(await losses())];
+  const findings = [platform(), ...linux, ...(await binding(fuseModule))];
   for (const { what, isFine, isNeeded, detail } of findings) {
     const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
     process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
@@ -39,9 +40,8 @@ export async function doctor(): Promise<number> {
 }
 
 /** What callers lose with the second transport: the first can do all of it. */
-async function losses(): Promise<Finding[]> {
-  const { LEGACY } = await import('../transports/fuse-native/legacy-mount.ts');
-  return CAPABILITY_NAMES.filter((name) => !LEGACY.capabilities[name]).map((name) => ({
+function losses(capabilities: Capabilities): Finding[] {
+  return CAPABILITY_NAMES.filter((name) => !capabilities[name]).map((name) => ({
     what: `fuse-native ${kebab(name)}`,
     isFine: false,
     isNeeded: false,
@@ -56,8 +56,9 @@ function libraryUses(): Finding[] {
   return [{ what: 'transport raw', isFine: false, isNeeded: false, detail }];
 }
 
-/** The package for the second transport: needed only where there is no other. */
-function binding(): Finding {
+/** The package for the second transport, which is needed only where there is no other; and what it cannot do. */
+async function binding(fuseModule: string): Promise<Finding[]> {
+  const { capabilitiesOn, dialectOf, LEGACY } = await import('../transports/fuse-native/dialect.ts');
   const found = (isFine: boolean, detail: string): Finding => ({
     what: 'transport fuse-native',
     isFine,
@@ -65,10 +66,11 @@ function binding(): Finding {
     detail,
   });
   try {
-    loadModule(DEFAULT_MODULE);
-    return found(true, `the package ${DEFAULT_MODULE} and its library are there`);
+    const dialect = dialectOf(loadModule(fuseModule), fuseModule);
+    const capabilities = capabilitiesOn(await loadPlatform(), dialect);
+    return [found(true, `the package ${fuseModule} and its library are there`), ...losses(capabilities)];
   } catch (error) {
-    return found(false, (error as Error).message);
+    return [found(false, (error as Error).message), ...losses(LEGACY.capabilities)];
   }
 }
 

@@ -1,11 +1,13 @@
 import { readdirSync, readlinkSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KCMP_FILE, kcmp } from '../host/linux/libc.ts';
 import { type MountEntry, mountAt, parseMountTable } from '../host/linux/mount-table.ts';
 import { descriptorInfo } from '../host/linux/descriptors.ts';
 import { commandName, processStat, processStatus, readText } from '../host/linux/processes.ts';
 import { FILE_SYSTEM_TYPE } from '../host/mounts.ts';
-import type { MountPoint } from './mount-calls.ts';
+import { answered, type MountPoint } from './mount-calls.ts';
 import { readTable } from './tables.ts';
 import {
   type BlockedCallRow,
@@ -114,6 +116,7 @@ export async function lookAtHolders(mount: MountPoint, calls: readonly BlockedCa
   if (entry !== null && calls.length > 0) {
     const openFiles = new OpenFiles();
     const mountIds = new MountIds(entry);
+    const treeInode = await inodeTranslation(mount, calls, inodes);
     for (const pid of readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []))) {
       const numbers = descriptorNumbers(pid);
       const ids = numbers === null ? null : mountIds.of(pid);
@@ -124,15 +127,41 @@ export async function lookAtHolders(mount: MountPoint, calls: readonly BlockedCa
       for (const descriptor of numbers) {
         const info = descriptorInfo(pid, descriptor);
         if (info === null) continue;
-        const { mountId, inode, isReadable, isWritable } = info;
+        const { mountId, isReadable, isWritable } = info;
         inFlight += info.inFlight;
-        if (!ids.has(mountId) || !inodes.has(inode)) continue;
+        const inode = ids.has(mountId) ? treeInode(info.inode) : null;
+        if (inode === null || !inodes.has(inode)) continue;
         const openFile = openFiles.numberOf(inode, pid, descriptor);
         descriptors.push({ process: pid, inode, isReadable, isWritable, openFile });
       }
     }
   }
   return { descriptors, threads: threadsOf(calls), hidden, inFlight };
+}
+
+/**
+ * From inode numbers of descriptors to those of the tree; null for what is none of `wanted`. They are the same unless the mount's library
+ * has numbers of its own: then the mount is asked for those of the names that are known.
+ */
+async function inodeTranslation(
+  mount: MountPoint,
+  calls: readonly BlockedCallRow[],
+  wanted: ReadonlySet<number | '-'>,
+): Promise<(inode: number) => number | null> {
+  const transport = await readTable(mount, 'transport');
+  if (!transport.some(({ name, value }) => name === 'inode-numbers' && value === 'no'))
+    return (inode) => inode;
+  const pipes = await readTable(mount, 'pipes');
+  const paths = new Map<string, number>();
+  for (const { path, ino } of pipes) paths.set(path, ino);
+  for (const { object, ino } of calls) paths.set(object, ino);
+  const known = new Map<number, number>();
+  for (const [path, inode] of paths) {
+    if (!wanted.has(inode)) continue;
+    const own = await answered(mount, () => lstat(join(mount.path, path)).catch(() => null));
+    if (own !== null) known.set(own.ino, inode);
+  }
+  return (inode) => known.get(inode) ?? null;
 }
 
 /** The descriptors of a process; null when we may not look. A process that has gone has none. */

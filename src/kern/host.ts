@@ -15,7 +15,8 @@ export const UNKNOWN_IDENTITY = -1;
 export interface DescriptorTarget {
   /** As Host.identityOf says it; UNKNOWN_IDENTITY when only the inode tells. */
   readonly identity: number;
-  readonly inode: number;
+  /** Null where the machine has other inode numbers than the tree. */
+  readonly inode: number | null;
   readonly isReadable: boolean;
   readonly isWritable: boolean;
 }

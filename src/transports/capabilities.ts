@@ -8,12 +8,18 @@ export interface Capabilities {
   /** A signal ends a call that waits. */
   readonly interrupt: boolean;
   readonly ioctl: boolean;
+  /** However many calls wait, others are served. */
+  readonly manyWaits: boolean;
   /** The user and group of each caller are known. */
   readonly callerUser: boolean;
   /** The process of each caller is known. */
   readonly callerProcess: boolean;
   /** Each open chooses between going to the server and going through the page cache. */
   readonly perOpenDirectIo: boolean;
+  /** All names of a file are one file to the host's kernel. */
+  readonly sameFile: boolean;
+  /** st_ino is the number that info/ shows. */
+  readonly inodeNumbers: boolean;
   /** Mappings of a segment are its memory itself. */
   readonly passthrough: boolean;
   /** A writer without a reader gets SIGPIPE. */
@@ -24,12 +30,16 @@ export interface Capabilities {
   readonly createInOneStep: boolean;
   /** O_NONBLOCK set by fcntl reaches the server. */
   readonly statusFlags: boolean;
-  /** Pipes and kqueues have no position: lseek is refused, and a part of a long call is known as such. */
+  /** lseek on pipes and kqueues is refused. */
+  readonly unseekable: boolean;
+  /** Pipes and kqueues have no position: a part of a long call is known as such, and calls on one open file do not exclude each other. */
   readonly streams: boolean;
   /** A call that waits on one open of a pipe holds up no write through another. */
   readonly independentOpens: boolean;
-  /** A name can be removed or moved while a call waits on it. */
+  /** A name can be removed or moved while a read or write waits on it. */
   readonly removeWhileBlocked: boolean;
+  /** The same while an open waits on it. */
+  readonly removeWhileOpening: boolean;
   /** What a process does after a close finds the close done, whatever else goes on. */
   readonly orderedClose: boolean;
   /** renameat2 with RENAME_NOREPLACE and RENAME_EXCHANGE. */
@@ -47,22 +57,30 @@ export const CAPABILITY_LOSSES: Readonly<Record<CapabilityName, string>> = {
   poll: 'poll, select and epoll say that every file is ready',
   interrupt: 'a call that waits cannot be killed: the other side or umount ends it',
   ioctl: 'ioctl is ENOTTY; stat shows the bytes that are queued',
+  manyWaits: 'at most 48 calls wait at a time: one more fails with ENOBUFS, and others are served',
   callerUser: 'only the user who mounts may use the mount, root included; --allow-other is refused',
   callerProcess:
     'fd:N and the descriptors of kqueue.bin are EBADF, watching signals is EOPNOTSUPP, info/waits shows pid 0, shmseg counts all processes as one',
   perOpenDirectIo:
-    'shm/ is a mount of its own within the mount, or for users other than root a symbolic link to one; shm/ctl in it is a symbolic link, and so are the ids of segments and other spellings of their keys than that of the maker, which ls shows',
+    'shm/ is a mount of its own within the mount, or for users other than root a symbolic link to one, and shm/ctl in it a symbolic link',
+  sameFile:
+    'the ids of segments are symbolic links, and so are other spellings of their keys than that of the maker, which ls shows',
+  inodeNumbers: 'stat and ls -i show other inode numbers than info/, and each name of a file has its own',
   passthrough: 'segments are mapped through the page cache',
   sigpipe: 'a writer without a reader gets EPIPE, and no signal',
   mkfifo: 'mkfifo fails; touch makes a pipe',
   createInOneStep:
     'the open that creates a pipe waits for the other side like any other; of two that open a new segment at once the faster is its maker',
   statusFlags: 'O_NONBLOCK counts when it is given to open, not when fcntl sets it later',
+  unseekable:
+    'lseek succeeds: back it gives back what was last read, forward it skips in a pipe, otherwise it changes nothing',
   streams:
-    'lseek succeeds: back it gives back what was last read, forward it skips in a pipe, otherwise it changes nothing; a read of more than 128 KiB may wait for more although it has some; reads and writes through one shared descriptor exclude each other',
+    'a read of more than 128 KiB (1 MiB with libfuse 3) may wait for more although it has some; reads and writes through one shared descriptor exclude each other',
   independentOpens: 'a write behind one that waits on the same pipe waits too, O_NONBLOCK or not',
   removeWhileBlocked:
-    'rm and mv of a name that a call waits on wait for that call, and whatever uses the directory waits for them: umount ends it',
+    'rm and mv of a name that a read or write waits on wait for that call, and whatever uses the directory waits for them: umount ends it',
+  removeWhileOpening:
+    'rm and mv of a name that an open waits on wait for that open, and whatever uses the directory waits for them: umount ends it',
   orderedClose: 'a close may be seen a moment after it returned',
   renameFlags: 'renameat2 with flags is EINVAL',
   separateTimes: 'touch -a and touch -m change nothing, and both times become the same',

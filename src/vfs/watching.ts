@@ -69,7 +69,7 @@ export class TreeResolver implements IdentResolver {
       file.readable === found.isReadable &&
       file.writable === found.isWritable &&
       (found.identity === UNKNOWN_IDENTITY
-        ? file.node.inode === found.inode
+        ? found.inode === null || file.node.inode === found.inode
         : file.identity === found.identity);
     const decided = this.#decided;
     this.#decided = null;
@@ -77,6 +77,10 @@ export class TreeResolver implements IdentResolver {
     if (isDecided) {
       const file = this.#openFiles.get(decided.handle);
       if (file !== undefined && fits(file)) return file;
+    }
+    // Nothing but the handle tells where the machine has inode numbers of its own.
+    if (found.identity === UNKNOWN_IDENTITY && found.inode === null) {
+      return isDecided || this.#findHandle() === null ? -EBADF : UNDECIDED;
     }
     const candidates =
       found.identity === UNKNOWN_IDENTITY

@@ -23,6 +23,25 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return row(head) + row(head.map(() => '---')) + rows.map(row).join('');
 }
 
+/** What is written down of a transport that does not run here: its column of `text`, in the form of formatMatrix. */
+export function writtenOutcomes(text: string, transport: string): Outcomes {
+  const can: Record<string, boolean> = {};
+  const results = new Map<string, string>();
+  for (const part of text.split('\n\n')) {
+    const lines = part.split('\n').filter((line) => line.startsWith('|'));
+    const [head = [], , ...rows] = lines.map((line) => line.slice(2, -2).split(' | '));
+    const column = head.indexOf(transport);
+    if (column < 0) continue;
+    for (const cells of rows) {
+      const [first, result] = [cells[0]!, cells[column]!];
+      const capability = CAPABILITY_NAMES.find((name) => kebab(name) === first);
+      if (capability !== undefined && head[0] === 'capability') can[capability] = result === 'yes';
+      else results.set(first.replaceAll('\\|', '|'), result.replace(/^without /, ''));
+    }
+  }
+  return new Map([[transport, { can: can as unknown as Capabilities, results }]]);
+}
+
 /** native-notes/transports.md. A case that failed, or did not run, shows as `?`. */
 export function formatMatrix(cases: readonly Case[], outcomes: Outcomes): string {
   const names = [...outcomes.keys()];
@@ -35,7 +54,7 @@ export function formatMatrix(cases: readonly Case[], outcomes: Outcomes): string
     name.replaceAll('|', '\\|'),
     ...names.map((transport) => {
       const result = outcomes.get(transport)!.results.get(name) ?? '?';
-      return result === 'yes' ? 'yes' : `without ${result}`;
+      return result === 'yes' || result === '?' ? result : `without ${result}`;
     }),
   ]);
   return `# What each transport can do

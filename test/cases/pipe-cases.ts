@@ -1,14 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { EAGAIN, ENOTTY, ESPIPE } from '../../src/kern/errno.ts';
-import { FIONREAD, LINUX_POLLIN, O_NONBLOCK } from '../support/driver-protocol.ts';
+import { FIONREAD, LINUX_POLLIN } from '../support/driver-protocol.ts';
 import type { TestMount } from '../support/mount.ts';
 import { until } from '../support/process.ts';
 import type { Case } from './case.ts';
 
+const EPOLL_ROUNDS = 200;
 const READERS = 100;
-/** What /proc/PID/syscall begins with inside unlinkat(2). */
-const UNLINKAT = process.arch === 'arm64' ? '35 ' : '263 ';
+/** How many calls can wait where there is a limit. */
+const WAITING_LIMIT = 48;
+const OTHER_OPERATIONS = `mkfifo pipes/b; echo through > pipes/b & cat pipes/b; wait; rm pipes/b; ls -lR . > /dev/null; truncate -s 4K shm/7; rm shm/7`;
+/** What /proc/PID/syscall begins with inside write(2). */
+const WRITE = process.arch === 'arm64' ? '64' : '1';
 
 /** Blocked readers of one pipe, ended by a writer that comes and goes. */
 async function withBlockedReaders(mount: TestMount, count: number, body: () => Promise<void>): Promise<void> {
@@ -69,11 +72,27 @@ export const pipeCases: readonly Case[] = [
   },
   {
     name: `${READERS} blocked readers do not stop other operations`,
+    needs: ['manyWaits'],
     run: (mount) =>
       withBlockedReaders(mount, READERS, async () => {
-        const script = `mkfifo pipes/b; echo through > pipes/b & cat pipes/b; wait; rm pipes/b; ls -lR . > /dev/null; truncate -s 4K shm/7; rm shm/7`;
-        expect(await mount.output(script)).toBe('through\n');
+        expect(await mount.output(OTHER_OPERATIONS)).toBe('through\n');
       }),
+    async without(mount) {
+      const path = await mount.fifo('crowd');
+      const readers = Array.from({ length: READERS }, () =>
+        mount.start(`exec cat ${path}`, { timeoutMs: 60_000 }),
+      );
+      const refusedCount = READERS - WAITING_LIMIT;
+      await until(() => readers.filter(({ isFinished }) => isFinished).length === refusedCount);
+      for (const reader of readers.filter(({ isFinished }) => isFinished))
+        expect((await reader.finished()).stderr).toContain('No buffer space available');
+      await mount.untilBlocked(path, 'fifoor', WAITING_LIMIT);
+      const script = `ls -lR . > /dev/null; cat info/shm > /dev/null; truncate -s 4K shm/7; rm shm/7; echo through`;
+      expect(await mount.output(script)).toBe('through\n');
+      await mount.output(`echo > ${path}`);
+      for (const reader of readers) await reader.finished();
+      await mount.output(`rm ${path}`);
+    },
   },
   {
     name: 'a pair carries bytes both ways',
@@ -137,8 +156,16 @@ export const pipeCases: readonly Case[] = [
     },
   },
   {
-    name: 'lseek on a pipe is ESPIPE',
+    name: 'a write through a descriptor ends a read that waits on the same one',
     needs: ['streams'],
+    run: `exec 3<>pipes/a; { head -c1 <&3; echo; } & until grep -q piperd info/waits; do :; done; printf x >&3; wait; exec 3>&-; rm pipes/a; echo ok`,
+    without: `exec 3<>pipes/a; { head -c1 <&3 > /dev/shm/ipcfs-case-$$; } & until grep -q piperd info/waits; do :; done; printf x >&3 & writer=$!
+      until [ "$(cut -d' ' -f1 /proc/$writer/syscall)" = ${WRITE} ]; do :; done; printf y > pipes/a; wait; exec 3>&-; rm pipes/a
+      test "$(cat /dev/shm/ipcfs-case-$$)" = y; rm /dev/shm/ipcfs-case-$$; echo ok`,
+  },
+  {
+    name: 'lseek on a pipe is ESPIPE',
+    needs: ['unseekable'],
     async run(mount) {
       const driver = await mount.driver();
       const fd = await driver.open('pipes/a', 'rw', 0o100);
@@ -193,6 +220,20 @@ export const pipeCases: readonly Case[] = [
     },
   },
   {
+    name: 'epoll_wait finds what a write that has returned brought',
+    needs: ['poll'],
+    async run(mount) {
+      const driver = await mount.driver();
+      const fd = await driver.open('pipes/a', 'rw', 0o100);
+      const { result: epfd } = await driver.call({ call: 'epollCreate' });
+      await driver.call({ call: 'epollAdd', epfd, fd, events: LINUX_POLLIN });
+      const race = { call: 'epollRace', epfd, reader: fd, writer: fd, rounds: EPOLL_ROUNDS } as const;
+      expect((await driver.call(race)).result).toBe(0);
+      await mount.endDrivers();
+      await mount.output('rm pipes/a');
+    },
+  },
+  {
     name: 'ioctl FIONREAD gives the bytes that can be read',
     needs: ['ioctl'],
     async run(mount) {
@@ -211,97 +252,6 @@ export const pipeCases: readonly Case[] = [
       expect((await driver.call({ call: 'fstat', fd })).stat!.size).toBe(3);
       await mount.endDrivers();
       await mount.output('rm pipes/a');
-    },
-  },
-  {
-    name: 'kill -9 ends a blocked reader',
-    needs: ['interrupt'],
-    async run(mount) {
-      const path = await mount.fifo('a');
-      const reader = mount.start(`exec cat ${path}`);
-      await mount.untilBlocked(path, 'fifoor');
-      reader.kill('SIGKILL');
-      expect(await reader.finished()).toMatchObject({ signal: 'SIGKILL' });
-      await mount.output(`rm ${path}`);
-    },
-    async without(mount) {
-      const path = await mount.fifo('a');
-      const reader = mount.start(`exec cat ${path}`);
-      await mount.untilBlocked(path, 'fifoor');
-      reader.kill('SIGKILL');
-      expect(await mount.blockedCount(path, 'fifoor')).toBe(1);
-      await mount.output(`: > ${path}`);
-      expect(await reader.finished()).toMatchObject({ signal: 'SIGKILL' });
-      await mount.output(`rm ${path}`);
-    },
-  },
-  {
-    name: 'a non-blocking write beside a blocked one is answered at once',
-    needs: ['independentOpens'],
-    async run(mount) {
-      const path = await mount.fifo('a');
-      const reader = await mount.driver();
-      const writer = await mount.driver();
-      const other = await mount.driver();
-      await reader.open(path, 'rn');
-      const fd = await writer.open(path, 'w');
-      writer.begin({ call: 'writePattern', fd, count: 100_000 });
-      await until(() => mount.blockedCount(path, 'pipdwt').then((count) => count === 1));
-      expect((await other.write(await other.open(path, 'wn'), 'x')).result).toBe(-EAGAIN);
-      await mount.endDrivers();
-      await mount.output(`rm ${path}`);
-    },
-    async without(mount) {
-      const path = await mount.fifo('a');
-      const reader = await mount.driver();
-      const writer = await mount.driver();
-      const other = await mount.driver();
-      const from = await reader.open(path, 'r', O_NONBLOCK);
-      const fd = await writer.open(path, 'w');
-      const writing = writer.begin({ call: 'writePattern', fd, count: 100_000 });
-      await until(() => mount.blockedCount(path, 'pipdwt').then((count) => count === 1));
-      const behind = other.begin({ call: 'write', fd: await other.open(path, 'wn'), text: 'x' });
-      // Whatever is asked meanwhile is answered; the second write is not, until the first is read.
-      expect(await mount.blockedCount(path, 'pipdwt')).toBe(1);
-      expect(behind.result).toBe(null);
-      for (let left = 100_000; left > 0;) {
-        const { result } = await reader.read(from, left);
-        if (result > 0) left -= result;
-      }
-      expect((await writing.promise).result).toBe(100_000);
-      expect((await behind.promise).result).toBe(1);
-      await mount.endDrivers();
-      await mount.output(`rm ${path}`);
-    },
-  },
-  {
-    name: 'rm removes the name of a pipe that a call waits on, at once',
-    needs: ['removeWhileBlocked'],
-    async run(mount) {
-      const path = await mount.fifo('a');
-      const writer = await mount.driver();
-      const fd = await writer.open(path, 'rw');
-      const reading = mount.start(`exec cat ${path}`);
-      await mount.untilBlocked(path, 'piperd');
-      await mount.output(`rm ${path}`);
-      await writer.write(fd, 'x');
-      await writer.close(fd);
-      expect((await reading.finished()).stdout).toBe('x');
-      await mount.endDrivers();
-    },
-    async without(_mount, startOwn) {
-      const own = await startOwn();
-      const path = await own.fifo('a');
-      const reading = own.start(`exec cat ${path}`);
-      await own.untilBlocked(path, 'fifoor');
-      const removing = own.start(`exec rm ${path}`);
-      await until(() => readFileSync(`/proc/${removing.pid}/syscall`, 'latin1').startsWith(UNLINKAT));
-      // Everything else goes on; the end of the mount ends both.
-      expect(await own.output('cat info/pipes')).toContain('pipes/a');
-      expect(removing.isFinished).toBe(false);
-      await own.stop();
-      expect(await reading.finished()).toMatchObject({ stdout: '' });
-      await removing.finished();
     },
   },
 ];

@@ -125,6 +125,13 @@ export const segmentCases: readonly Case[] = [
       echo "frob 1" >&3; read -r answer <&3; test "$answer" = 'error EINVAL unknown word "frob"'; echo "rmid $id" >&3; read -r answer <&3; test "$answer" = ok; exec 3>&-; echo ok`,
   },
   {
+    name: 'the id of a segment and every spelling of its key are names of it',
+    needs: ['sameFile'],
+    run: `${MAKE}; id=$(ls shm/id); test ! -L shm/id/$id; test ! -L shm/4660; test "$(stat -c %i shm/id/$id)" = "$(stat -c %i shm/4660)"; rm shm/0x1234; echo ok`,
+    without: `${MAKE}; id=$(ls shm/id); test "$(readlink shm/id/$id)" = ../0x1234; test "$(readlink shm/4660)" = 0x1234; test ! -L shm/0x1234
+      test "$(stat -Lc %s shm/id/$id)" = ${SIZE_BYTES}; rm shm/0x1234; echo ok`,
+  },
+  {
     name: 'shm/ is part of the mount, and shm/ctl a file',
     needs: ['perOpenDirectIo'],
     run: `test "$(stat -c %d .)" = "$(stat -c %d shm)"; test ! -L shm/ctl; echo ok`,

@@ -15,8 +15,15 @@ export const treeCases: readonly Case[] = [
   {
     name: 'mkdir, mv, ln, ln -s, chmod, find and rmdir work in pipes/',
     run: `mkdir -p pipes/d/e; mkfifo pipes/d/a; mv pipes/d/a pipes/d/e/b; ln pipes/d/e/b pipes/c; ln -s d/e/b pipes/s; chmod 600 pipes/c
-      test "$(stat -c '%a %h' pipes/d/e/b)" = '600 2'; test "$(readlink pipes/s)" = d/e/b; test "$(stat -Lc %i pipes/s)" = "$(stat -c %i pipes/c)"
+      test "$(stat -c '%a %h' pipes/d/e/b)" = '600 2'; test "$(readlink pipes/s)" = d/e/b; test "$(stat -Lc '%a %h' pipes/s)" = '600 2'
       test "$(find pipes | wc -l)" = 6; rm pipes/c pipes/s pipes/d/e/b; rmdir pipes/d/e pipes/d; echo ok`,
+  },
+  {
+    name: 'two names of a pipe have one inode number, which info/pipes shows',
+    needs: ['inodeNumbers'],
+    run: `mkfifo pipes/a; ln pipes/a pipes/b; inode=$(stat -c %i pipes/a); test "$(stat -c %i pipes/b)" = $inode; test "$(awk '$1 == "pipes/a" { print $2 }' info/pipes)" = $inode
+      rm pipes/a pipes/b; echo ok`,
+    without: `mkfifo pipes/a; ln pipes/a pipes/b; test "$(stat -c %i pipes/a)" != "$(stat -c %i pipes/b)"; test "$(stat -c %h pipes/a)" = 2; rm pipes/a pipes/b; echo ok`,
   },
   {
     name: 'names in UTF-8 come back as they were',

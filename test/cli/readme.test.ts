@@ -32,6 +32,7 @@ const NOT_RUN: readonly (readonly [firstLine: string, reason: string])[] = [
     'it changes /etc, and needs systemd',
   ],
   ['apt-get install libfuse2                        # libfuse2t64 in newer releases', 'it installs packages'],
+  ['apt-get install fuse3 libfuse3-dev gcc g++ make python3 pkg-config', 'it installs packages'],
   ['npm run bench', 'it takes minutes, and its figures are those of the machine'],
 ];
 

@@ -28,6 +28,8 @@ export function createDarwinPlatform(run: RunProgram = runProgram): Platform {
     ],
     // macFUSE's helper is root too, and refuses mounts within its mounts unless told otherwise.
     canNestMounts: false,
+    hasSignal: null,
+    findDescriptors: null,
     createMemory: () => new HeapStorageMemory(),
     createProcessEvents: () => null,
     async unmount(directory) {

@@ -40,6 +40,8 @@ export class LinuxHost implements Host {
   /** The mount that this process serves; no file is on it as long as it serves none. */
   mount: MountPlace = { id: -1, deviceMinor: -1 };
   readonly #sigio = new SigioSender();
+  /** Whether the tree knows what the machine knows its files by: identities of open files, and inode numbers. */
+  isTreeKnown = true;
 
   constructor() {
     holdSpareDescriptor();
@@ -94,11 +96,13 @@ export class LinuxHost implements Host {
     if (identity === NO_IDENTITY) return null;
     const found = descriptorInfo(pid, descriptor);
     if (found === null || (identity === UNKNOWN_IDENTITY && found.mountId !== this.mount.id)) return null;
-    return { identity, inode: found.inode, isReadable: found.isReadable, isWritable: found.isWritable };
+    const { isReadable, isWritable } = found;
+    return { identity, inode: this.isTreeKnown ? found.inode : null, isReadable, isWritable };
   }
 
   identityOf(pid: number, descriptor: number): number {
-    return descriptorIdentity(pid, descriptor, this.mount);
+    const identity = descriptorIdentity(pid, descriptor, this.mount);
+    return identity > 0 && !this.isTreeKnown ? UNKNOWN_IDENTITY : identity;
   }
 
   supplementaryGroups(threadId: number): readonly number[] {

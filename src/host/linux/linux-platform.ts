@@ -7,6 +7,8 @@ import { LinuxHost } from './linux-host.ts';
 import { findMappings } from './mappings.ts';
 import { MemfdMemory } from './memfd.ts';
 import { FILE_SYSTEM_NAME } from '../mounts.ts';
+import { HandleThread } from './handle-thread.ts';
+import { hasSignal } from './processes.ts';
 import { mountAt } from './mount-table.ts';
 import { readText } from './processes.ts';
 import { LinuxProcessEvents } from './process-events.ts';
@@ -20,18 +22,35 @@ const UNMOUNTERS: readonly (readonly string[])[] = [
   ['fusermount', '-u', '-z', '--'],
 ];
 
+/** Platform.findDescriptors of a host that can look at descriptors. */
+function descriptorFinder(host: LinuxHost): NonNullable<Platform['findDescriptors']> {
+  return (directory, answered) => {
+    const entry = mountAt(directory);
+    host.mount = { id: entry?.id ?? -1, deviceMinor: entry?.deviceMinor ?? -1 };
+    // libfuse keeps the nodeids of a mount to itself.
+    host.isTreeKnown = false;
+    const thread = new HandleThread(host.mount, answered);
+    return (question) => {
+      thread.ask(question);
+    };
+  };
+}
+
 /**
  * Linux, for a server that is mounted through a library. Where the C library cannot be called it is what any system has. `run`: for
  * tests.
  */
 export function createLinuxPlatform(run: RunProgram = runProgram): Platform {
   const hasLibrary = libraryFailure === null;
+  const host = hasLibrary ? new LinuxHost() : new PortableHost();
   return {
-    host: hasLibrary ? new LinuxHost() : new PortableHost(),
+    host,
     pipeBufBytes: PIPE_BUF_BYTES,
     mountOptions: [],
     // The helper of libfuse is root to the kernel, and a mount lets in only who has mounted it.
     canNestMounts: process.getuid!() === 0,
+    hasSignal,
+    findDescriptors: host instanceof LinuxHost ? descriptorFinder(host) : null,
     createMemory: () => (hasLibrary ? new MemfdMemory() : new HeapStorageMemory()),
     createProcessEvents: (sources) => (hasLibrary ? new LinuxProcessEvents(sources) : null),
     async unmount(directory) {

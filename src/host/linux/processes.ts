@@ -41,6 +41,14 @@ export function processStatus(pid: number): ProcessStatus | null {
   };
 }
 
+/** Whether a signal is pending that a thread does not block: it ends what the thread waits for, or the thread. */
+export function hasSignal(threadId: number): boolean {
+  const text = readText(`/proc/${threadId}/status`);
+  const set = (name: string): bigint =>
+    BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(text ?? '')?.[1] ?? '0'}`);
+  return ((set('SigPnd') | set('ShdPnd')) & ~set('SigBlk')) !== 0n;
+}
+
 /** The name of a process's command, one character a byte; null when there is no such process. */
 export function commandName(pid: number): string | null {
   return readText(`/proc/${pid}/comm`)?.replace(/\n$/, '') ?? null;

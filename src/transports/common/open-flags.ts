@@ -1,4 +1,4 @@
-import { FNONBLOCK, FREAD, FWRITE } from '../../kern/file.ts';
+import { type File, FNONBLOCK, FREAD, FWRITE } from '../../kern/file.ts';
 
 /** Flags of open(2) in Linux's numbers. A transport on another host translates at its edge. */
 export const LINUX_O_ACCMODE = 0o3;
@@ -20,4 +20,10 @@ export function fileFlags(linuxFlags: number): number {
   else if (access === LINUX_O_WRONLY) flags |= FWRITE;
   else if (access === 0) flags |= FREAD;
   return flags;
+}
+
+/** fcntl(F_SETFL) reaches the server with the next request that carries the flags. */
+export function followFlags(file: File, linuxFlags: number): void {
+  if ((linuxFlags & LINUX_O_NONBLOCK) !== 0) file.flags |= FNONBLOCK;
+  else file.flags &= ~FNONBLOCK;
 }

@@ -15,6 +15,9 @@ import type { OpenFile } from '../../vfs/open-file.ts';
 const LINUX_POLLWRNORM = 0x100;
 const BSD_POLL_BITS = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLRDBAND;
 
+/** Whatever poll(2) can ask for, where what was asked for is not known. */
+export const EVERY_LINUX_POLL_BIT = BSD_POLL_BITS | LINUX_POLLWRNORM;
+
 /** Polls a file in Linux's bits: those of `asked` that hold now, or a negative errno. The poller hears once of a change. */
 export function pollLinux(
   file: OpenFile,

@@ -45,12 +45,17 @@ export function loadModule(name: string): FuseModule {
 
 /** What to do about a package that cannot be loaded. */
 export function explain(name: string, error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const library = /lib(?:osx)?fuse[\w-]*(?:\.so[.\d]*|[.\d]*\.dylib)/.exec(message)?.[0];
-  if (code === 'MODULE_NOT_FOUND' && library === undefined) {
-    return isAbsolute(name)
-      ? `there is no module ${name}: --fuse-module takes a package that is installed, or the path of one`
-      : `the npm package ${name} is not installed: install it with 'npm install --ignore-scripts ${name}'`;
+  const { code, message, cause } = error as NodeJS.ErrnoException;
+  // Some say it in words of their own, and what the system has said is the cause.
+  const words = cause instanceof Error ? `${cause.message} ${message}` : message;
+  const library = /lib(?:osx)?fuse[\w-]*(?:\.so[.\d]*|[.\d]*\.dylib)/.exec(words)?.[0];
+  if (code === 'MODULE_NOT_FOUND' && library === undefined && message.includes(`'${name}'`)) {
+    if (isAbsolute(name)) {
+      return `there is no module ${name}: --fuse-module takes a package that is installed, or the path of one`;
+    }
+    // The others have no binary in the package, or not for every Node.
+    const option = name === DEFAULT_MODULE ? '--ignore-scripts ' : '';
+    return `the npm package ${name} is not installed: install it with 'npm install ${option}${name}'`;
   }
   if (library?.includes('.dylib') === true) {
     return `${name} needs macFUSE, which is not installed: get it from https://macfuse.github.io`;
@@ -61,7 +66,7 @@ export function explain(name: string, error: unknown): string {
     return `${name} needs the library ${library}, which is not installed: install its package${how}`;
   }
   if (message.includes('No native build was found')) {
-    return `${name} has no binary for ${process.platform}-${process.arch}: choose another with --fuse-module`;
+    return `${name} has no binary for ${process.platform}-${process.arch} and Node ${process.versions.node}: build it with 'npm rebuild ${name}', or choose another with --fuse-module`;
   }
   return `${name} cannot be loaded (${message.split('\n')[0]!}): choose another with --fuse-module`;
 }

@@ -14,12 +14,12 @@ export type Complain = (call: string, error: unknown) => void;
 export type Perform = (call: string, answer: Answer, body: (reply: Answer) => void) => void;
 
 /** `enter` is called as the callback arrives, and what it gives just before the body runs. */
-export function performer(turns: Turns, complain: Complain, enter?: () => () => void): Perform {
+export function performer(turns: Turns, complain: Complain, enter?: (call: string) => () => void): Perform {
   return (call, answer, body) => {
     const reply: Answer = (result, value, more) => {
       answer(hostResult(result), value, more);
     };
-    const prepare = enter?.();
+    const prepare = enter?.(call);
     turns.enqueue(call === 'release', () => {
       try {
         prepare?.();

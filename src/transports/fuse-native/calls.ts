@@ -7,6 +7,7 @@ import type { BlockedCall } from '../../vfs/waits.ts';
 import type { FileSystem } from '../../vfs/file-system.ts';
 import type { Node } from '../../vfs/node.ts';
 import { Call, sleepingCalls } from '../common/call.ts';
+import { SignalWatch } from './signal-watch.ts';
 
 /** The longest time that a timer of Node takes. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
@@ -36,24 +37,37 @@ class NativeCall extends Call {
   }
 }
 
+export interface CallTableOptions {
+  /** How many calls can wait without holding up others; one beyond is refused with ENOBUFS. */
+  readonly limit: number;
+  /** Whether a signal is pending for a thread, where that is to end its calls; null where it cannot. */
+  readonly hasSignal: ((threadId: number) => boolean) | null;
+}
+
 /** The operations under way on Node's event loop: runs them, and wakes up for the kernel's callouts. */
 export class CallTable {
   readonly #fileSystem: FileSystem;
   readonly #kernel: Kernel;
   readonly #sleeping = new Set<NativeCall>();
   readonly #limit: number;
+  #signals: SignalWatch<NativeCall> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #timerDeadlineMs = Infinity;
   #isEnding = false;
   /** What is answered now is an operation, which has been reported to info/metrics. */
   isReported = false;
 
-  /** `limit`: how many calls can wait without holding up others; one beyond is refused with ENOBUFS. */
-  constructor(fileSystem: FileSystem, limit: number) {
+  constructor(fileSystem: FileSystem, { limit, hasSignal }: CallTableOptions) {
     const { kernel } = fileSystem;
     this.#fileSystem = fileSystem;
     this.#kernel = kernel;
     this.#limit = limit;
+    if (hasSignal !== null) {
+      this.#signals = new SignalWatch(hasSignal, (call) => {
+        kernel.scheduler.interrupt(call);
+        this.settle();
+      });
+    }
     kernel.scheduler.onFailure = this.#onFailure;
   }
 
@@ -79,7 +93,9 @@ export class CallTable {
     call.onExit = this.#onExit;
     if (!scheduler.start(call)) {
       this.#sleeping.add(call);
-      call.isTurnedAway = this.#sleeping.size > this.#limit;
+      this.#signals?.add(call);
+      // Sleeps with a time-out are short ones of the server's own.
+      call.isTurnedAway = this.#sleeping.size > this.#limit && call.timeout === null;
       if (this.#isEnding || call.isTurnedAway) scheduler.interrupt(call);
     }
     this.settle();
@@ -100,9 +116,13 @@ export class CallTable {
 
   readonly #onExit = (result: number, ended: Thread): void => {
     const call = ended as NativeCall;
-    this.#sleeping.delete(call);
+    this.#forget(call);
     this.#answer(call, call.isTurnedAway && result === -EINTR ? -ENOBUFS : result);
   };
+
+  #forget(call: NativeCall): void {
+    if (this.#sleeping.delete(call)) this.#signals?.remove(call);
+  }
 
   #answer(call: NativeCall, result: number): void {
     this.#report(call, result);
@@ -125,7 +145,7 @@ export class CallTable {
 
   readonly #onFailure = (ended: Thread, error: unknown): void => {
     const call = ended as NativeCall;
-    this.#sleeping.delete(call);
+    this.#forget(call);
     complainOf(this.#kernel, call.name, error);
     this.#answer(call, -EIO);
   };

@@ -4,6 +4,7 @@ import { MountFailure, type MountOptions } from '../transport.ts';
 import type { FuseModule } from './binding.ts';
 import type { Complain } from './callbacks.ts';
 import { LEGACY } from './legacy-mount.ts';
+import { MODERN } from './modern-mount.ts';
 import type { Server } from './server.ts';
 
 /** The mounts of one tree: several where one cannot serve all files. */
@@ -36,7 +37,9 @@ export interface Dialect {
   mount(context: MountContext): Promise<Mounts>;
 }
 
-const DIALECTS: readonly Dialect[] = [LEGACY];
+export { LEGACY };
+
+const DIALECTS: readonly Dialect[] = [LEGACY, MODERN];
 
 /** The dialect that a package speaks. `name`: of the package, for the failure when there is none. */
 export function dialectOf(fuse: FuseModule, name: string): Dialect {
@@ -45,4 +48,17 @@ export function dialectOf(fuse: FuseModule, name: string): Dialect {
   throw new MountFailure(
     `${name} does not bind libfuse in a way that ipcfs knows: use fuse-native, @cocalc/fuse-native or fuse-napi`,
   );
+}
+
+/** What of a dialect's capabilities is left on a host that does not show signals, or descriptors, of its processes. */
+export function capabilitiesOn(
+  { hasSignal, findDescriptors }: Platform,
+  { capabilities }: Dialect,
+): Capabilities {
+  return {
+    ...capabilities,
+    interrupt: capabilities.interrupt && hasSignal !== null,
+    callerProcess: capabilities.callerProcess && findDescriptors !== null,
+    sigpipe: capabilities.sigpipe && findDescriptors !== null,
+  };
 }

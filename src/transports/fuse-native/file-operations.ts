@@ -1,4 +1,5 @@
-import { EBADF, EBUSY, EISDIR } from '../../kern/errno.ts';
+import { endianness } from 'node:os';
+import { EBADF, EBUSY, EISDIR, EPIPE } from '../../kern/errno.ts';
 import type { Credentials } from '../../kern/credentials.ts';
 import type { Operation } from '../../kern/operation.ts';
 import { Poller } from '../../kern/poll.ts';
@@ -9,7 +10,7 @@ import { Engine } from '../../vfs/metrics.ts';
 import { SegmentNode } from '../../vfs/segments.ts';
 import { mayDropPages } from '../common/cached-segments.ts';
 import { createAndOpen } from '../common/create.ts';
-import { type IoctlResult, performIoctl } from '../common/ioctl.ts';
+import { IOCTL_GET_HANDLE, performIoctl } from '../common/ioctl.ts';
 import { fileFlags, LINUX_O_TRUNC } from '../common/open-flags.ts';
 import { pollLinux } from '../common/poll-bits.ts';
 import { NameOperations } from './name-operations.ts';
@@ -19,6 +20,8 @@ import type { TreeView } from './tree-view.ts';
 
 /** How much of what was seeked past is read at once. */
 const SKIP_BYTES = 65536;
+const INT_BYTES = 4;
+const IS_LITTLE_ENDIAN = endianness() === 'LE';
 
 /** What an open gives: the number that names it from now on, and how the file behind it is used. */
 export interface Opened {
@@ -50,10 +53,18 @@ function* readBeyond(
   return yield* file.ops.read(file, new MemoryReadUio([target], position), caller);
 }
 
+/** Tells the host's kernel, once, that whoever polls a file should look again. */
+export interface PollNotifier {
+  notify(): void;
+  /** It is not wanted any more. */
+  close(): void;
+}
+
 /** All callbacks of one mount: those about names, and those about open files. */
 export class FileOperations extends NameOperations {
   readonly #policy: OpenPolicy;
   readonly #readBacks = new WeakMap<OpenFile, ReadBack>();
+  readonly #notifiers = new WeakMap<OpenFile, PollNotifier>();
 
   constructor(server: Server, view: TreeView, policy: OpenPolicy) {
     super(server, view);
@@ -95,9 +106,14 @@ export class FileOperations extends NameOperations {
       return;
     }
     const { fileSystem } = this.server;
+    const isNew = typeof place.directory.lookup(place.name) === 'number';
     const file = createAndOpen(fileSystem, place.directory, place.name, mode, flags, this.server.caller());
-    if (typeof file === 'number') reply(file);
-    else reply(0, this.#opened(file));
+    if (typeof file === 'number') {
+      reply(file);
+      return;
+    }
+    if (isNew && file.node instanceof SegmentNode) this.view.named(file.node, place.name);
+    reply(0, this.#opened(file));
   }
 
   #opened(file: OpenFile): Opened {
@@ -113,7 +129,7 @@ export class FileOperations extends NameOperations {
       return;
     }
     const target = buffer.subarray(0, length);
-    const readBack = file.isStream ? this.#readBackOf(file) : null;
+    const readBack = this.#readBackOf(file);
     const before = readBack?.beginRead(position) ?? 0;
     const givenBack = before > 0 ? 0 : (readBack?.take(target) ?? 0);
     if (givenBack > 0) {
@@ -128,7 +144,8 @@ export class FileOperations extends NameOperations {
     });
   }
 
-  #readBackOf(file: OpenFile): ReadBack {
+  #readBackOf(file: OpenFile): ReadBack | null {
+    if (!file.isStream || !this.#policy.isSeekable) return null;
     let readBack = this.#readBacks.get(file);
     if (readBack === undefined) {
       readBack = new ReadBack();
@@ -144,12 +161,13 @@ export class FileOperations extends NameOperations {
       reply(-EBADF);
       return;
     }
-    const readBack = file.isStream ? this.#readBackOf(file) : null;
+    const readBack = this.#readBackOf(file);
     readBack?.begin(position);
     const uio = new WriteUio([buffer.subarray(0, length)], position);
     const caller = this.server.caller();
     this.server.calls.run('write', file.node, caller, file.ops.write(file, uio, caller), (result) => {
       if (result > 0) readBack?.wrote(result);
+      else if (result === -EPIPE) this.server.fileSystem.kernel.host.postSigpipe(caller.pid);
       reply(result);
     });
   }
@@ -162,33 +180,49 @@ export class FileOperations extends NameOperations {
       return;
     }
     handles.remove(handle);
+    this.#expectNotice(file, null);
     calls.run('release', file.node, file.credentials, fileSystem.openFiles.close(file), reply);
   }
 
-  /** `asked` and the answer are Linux's bits; `notify` is called once when they may have changed, and is null for one look. */
-  poll(handle: number, asked: number, notify: (() => void) | null, reply: Reply): void {
+  /** `asked` and the answer are Linux's bits; the notifier is used once when they may have changed, and is null for one look. */
+  poll(handle: number, asked: number, notifier: PollNotifier | null, reply: Reply): void {
     const file = this.server.handles.get(handle);
     if (file === null) {
+      notifier?.close();
       reply(-EBADF);
       return;
     }
-    let poller: Poller | null = null;
-    if (notify !== null) {
-      // The host's kernel has one notification for each open file.
-      file.poller?.cancel();
-      poller = file.poller = new Poller(notify);
-    }
-    reply(pollLinux(file, asked, poller, this.server.caller()));
+    if (notifier !== null) this.#expectNotice(file, notifier);
+    reply(pollLinux(file, asked, notifier === null ? null : file.poller, this.server.caller()));
   }
 
-  /** `value`: the int behind the argument. */
-  ioctl(handle: number, command: number, value: number, reply: Reply<IoctlResult>): void {
+  /** The host's kernel has one notification for each open file: the last that it gave counts. */
+  #expectNotice(file: OpenFile, notifier: PollNotifier | null): void {
+    file.poller?.cancel();
+    this.#notifiers.get(file)?.close();
+    if (notifier === null) return;
+    this.#notifiers.set(file, notifier);
+    file.poller = new Poller(() => {
+      notifier.notify();
+    });
+  }
+
+  /** `bytes`: what is behind the argument, which is changed in place. */
+  ioctl(handle: number, command: number, bytes: Uint8Array, reply: Reply): void {
     const file = this.server.handles.get(handle);
     if (file === null) {
       reply(-EBADF);
       return;
     }
-    const result = performIoctl(file, command, value, this.server.caller());
-    reply(result.result, result);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (command === IOCTL_GET_HANDLE) {
+      view.setBigUint64(0, BigInt(file.handle), IS_LITTLE_ENDIAN);
+      reply(0);
+      return;
+    }
+    const argument = bytes.length >= INT_BYTES ? view.getInt32(0, IS_LITTLE_ENDIAN) : 0;
+    const { result, value } = performIoctl(file, command, argument, this.server.caller());
+    if (value !== null) view.setInt32(0, value, IS_LITTLE_ENDIAN);
+    reply(result);
   }
 }

@@ -6,7 +6,7 @@ import { FileOperations } from './file-operations.ts';
 import { legacyOperations, legacyOptions } from './legacy.ts';
 import type { Dialect, MountContext, Mounts } from './dialect.ts';
 import { metered } from './metered.ts';
-import { ready } from './ready.ts';
+import { mountingFailed, ready } from './ready.ts';
 import { SegmentMount } from './segment-mount.ts';
 import { OuterView, SegmentView } from './tree-view.ts';
 
@@ -45,7 +45,10 @@ async function mount(context: MountContext): Promise<Mounts> {
     if (place.link !== null) removeSegmentDirectory(directory);
   };
   const mountOptions = [...platform.mountOptions, ...(options.noExec === true ? ['noexec'] : [])];
-  const outer = new FileOperations(server, new OuterView(fileSystem, place.link), { isCached: false });
+  const outer = new FileOperations(server, new OuterView(fileSystem, place.link), {
+    isCached: false,
+    isSeekable: true,
+  });
   const outerMount = new Fuse(
     options.directory,
     legacyOperations(metered(outer, server), complain),
@@ -55,9 +58,12 @@ async function mount(context: MountContext): Promise<Mounts> {
     await ready(outerMount);
   } catch (error) {
     removePlace();
-    throw mountingFailed(options.directory, error as Error);
+    throw mountingFailed(options, options.directory, error as Error);
   }
-  const target = new FileOperations(server, new SegmentView(fileSystem, place.outer), { isCached: true });
+  const target = new FileOperations(server, new SegmentView(fileSystem, place.outer), {
+    isCached: true,
+    isSeekable: true,
+  });
   let segments: SegmentMount;
   try {
     segments = await SegmentMount.start(metered(target, server), complain, {
@@ -69,7 +75,7 @@ async function mount(context: MountContext): Promise<Mounts> {
   } catch (error) {
     await platform.unmount(options.directory);
     removePlace();
-    throw mountingFailed(directory, error as Error);
+    throw mountingFailed(options, directory, error as Error);
   }
   return {
     directories: [directory, options.directory],
@@ -89,38 +95,28 @@ function checkLength(directory: string): void {
   );
 }
 
-function mountingFailed(directory: string, { message }: Error): MountFailure {
-  // The binding's own words, for the root of another file system.
-  if (message === 'Mountpoint in use') {
-    return new MountFailure(
-      `${directory} is a mount point already, which fuse-native does not mount over: choose a directory in it`,
-    );
-  }
-  if (message.includes('failed to exec fusermount')) {
-    return new MountFailure(
-      'mounting needs root or fusermount: install the package fuse3 (apt-get install fuse3), or fuse',
-    );
-  }
-  return new MountFailure(`mounting on ${directory} failed (${message}): run 'ipcfs doctor'`);
-}
-
 /** The API of the package `fuse-native` 2, and of those that have kept it: libfuse 2. */
 export const LEGACY: Dialect = {
   capabilities: {
     poll: false,
     interrupt: false,
     ioctl: false,
+    manyWaits: true,
     callerUser: false,
     callerProcess: false,
     perOpenDirectIo: false,
+    sameFile: false,
+    inodeNumbers: true,
     passthrough: false,
     sigpipe: false,
     mkfifo: true,
     createInOneStep: false,
     statusFlags: false,
+    unseekable: false,
     streams: false,
     independentOpens: false,
     removeWhileBlocked: false,
+    removeWhileOpening: false,
     orderedClose: false,
     renameFlags: false,
     separateTimes: false,

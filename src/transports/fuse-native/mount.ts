@@ -1,23 +1,30 @@
 import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import createDebug from 'debug';
 import { isMountOfOurs, mountAt, mountTable } from '../../host/mounts.ts';
 import { loadPlatform, type Platform } from '../../host/platform.ts';
+import type { Mapping } from '../../host/linux/mappings.ts';
 import { EACCES, ENOENT } from '../../kern/errno.ts';
 import { Kernel } from '../../kern/kernel.ts';
+import type { Directory } from '../../vfs/directory.ts';
 import { FileSystem } from '../../vfs/file-system.ts';
 import { type Capabilities, capabilityRows } from '../capabilities.ts';
+import { HandleQuery } from '../common/handle-query.ts';
 import { MapperQuery } from '../common/mapper-query.ts';
 import { clearMountPoint } from '../common/mount-point.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
 import { loadModule } from './binding.ts';
 import { CallTable, complainOf } from './calls.ts';
-import { dialectOf, type MountContext, type Mounts } from './dialect.ts';
+import { capabilitiesOn, dialectOf, type MountContext, type Mounts } from './dialect.ts';
 import { HandleTable } from './handles.ts';
+import { segmentInodes } from './host-inodes.ts';
 import { PollTimer } from './poll-timer.ts';
 import type { Server } from './server.ts';
 
 const log = createDebug('ipcfs:mount');
+
+const SHM = 'shm';
 
 /** How soon it is noticed that somebody else has unmounted. */
 const WATCH_INTERVAL_MS = 500;
@@ -31,9 +38,9 @@ const LAST_ANSWERS_MS = 50;
 export async function mountNative(options: MountOptions): Promise<Mounted> {
   const fuse = loadModule(options.fuseModule);
   const dialect = dialectOf(fuse, options.fuseModule);
-  const { capabilities } = dialect;
-  checkOptions(options, capabilities);
   const platform = await loadPlatform();
+  const capabilities = capabilitiesOn(platform, dialect);
+  checkOptions(options, capabilities);
   await clearMountPoint(options.directory, platform);
   await checkDevice();
 
@@ -50,7 +57,10 @@ export async function mountNative(options: MountOptions): Promise<Mounted> {
     memory,
     events,
   );
-  const calls = new CallTable(fileSystem, dialect.waitingCallLimit);
+  const calls = new CallTable(fileSystem, {
+    limit: dialect.waitingCallLimit,
+    hasSignal: capabilities.interrupt ? platform.hasSignal : null,
+  });
   kernel.sysctls.preset('kern.ipc.pipe_buf', platform.pipeBufBytes);
   for (const [name, value] of options.sysctls) kernel.sysctls.preset(name, value);
   fileSystem.blockedCalls = () => calls.blockedCalls();
@@ -72,8 +82,22 @@ export async function mountNative(options: MountOptions): Promise<Mounted> {
     },
   };
   const mounts = await dialect.mount(context);
+  if (capabilities.callerProcess && platform.findDescriptors !== null) {
+    const ask = platform.findDescriptors(mounts.directories[0]!, ({ id, handle }) => {
+      handles.answer(id, handle);
+      calls.settle();
+    });
+    const handles = new HandleQuery(kernel, ask);
+    fileSystem.findHandle = (pid, descriptor) => handles.find(pid, descriptor);
+  }
   if (platform.findMappings !== null) {
-    const find = platform.findMappings;
+    const find = capabilities.inodeNumbers
+      ? platform.findMappings
+      : translated(
+          platform.findMappings,
+          join(options.directory, SHM),
+          fileSystem.root.entries.get(SHM) as Directory,
+        );
     const query = new MapperQuery(kernel, () => {
       // The innermost mount is the one that segments are mapped from.
       void find(mounts.directories[0]!)
@@ -86,6 +110,23 @@ export async function mountNative(options: MountOptions): Promise<Mounted> {
     fileSystem.findMappers = () => query.ask();
   }
   return supervise(mounts, calls, platform);
+}
+
+/** `find` with the tree's inode numbers in the place of the host's. */
+function translated(
+  find: (directory: string) => Promise<readonly Mapping[]>,
+  directory: string,
+  shm: Directory,
+): (directory: string) => Promise<readonly Mapping[]> {
+  return async (mounted) => {
+    const mappings = await find(mounted);
+    if (mappings.length === 0) return [];
+    const inodes = await segmentInodes(directory, shm);
+    return mappings.flatMap(([inode, pid, rangeCount]) => {
+      const own = inodes.get(inode);
+      return own === undefined ? [] : [[own, pid, rangeCount] as const];
+    });
+  };
 }
 
 function checkOptions(options: MountOptions, capabilities: Capabilities): void {

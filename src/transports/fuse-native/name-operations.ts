@@ -3,6 +3,7 @@ import type { Timespec } from '../../kern/clock.ts';
 import { Directory } from '../../vfs/directory.ts';
 import { type AttributeChange, type Node, S_IFIFO, S_IFMT, S_IFREG, SymbolicLink } from '../../vfs/node.ts';
 import { SegmentNode } from '../../vfs/segments.ts';
+import { NumberTable } from './handles.ts';
 import type { Reply, Server } from './server.ts';
 import { bytesOfName, HIDDEN_NAME, type Place, textOfName, type TreeView } from './tree-view.ts';
 
@@ -16,7 +17,7 @@ const UNCHANGED_ID = 0xffff_ffff;
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 
-/** What a call is about: a path, or the number of an open file. */
+/** What a call is about: a path, or the number of an open file; or of an open directory, for those that are about directories. */
 export type Subject = string | number;
 
 /** stat(2), as the bindings take it. */
@@ -32,6 +33,12 @@ export interface Stat {
   readonly atime: Timespec;
   readonly mtime: Timespec;
   readonly ctime: Timespec;
+}
+
+/** The names in a directory; of their stats only type and inode count. */
+export interface DirectoryListing {
+  readonly names: readonly string[];
+  readonly stats: readonly Stat[];
 }
 
 /** statvfs(2), as the bindings take it. */
@@ -71,6 +78,7 @@ export class NameOperations {
   protected readonly view: TreeView;
   /** Paths that mkfifo has made and whose first look has to show a FIFO, as the host's kernel wants what it asked for (T1). */
   readonly #newFifos = new Set<string>();
+  readonly #openDirectories = new NumberTable<Directory>();
 
   constructor(server: Server, view: TreeView) {
     this.server = server;
@@ -94,8 +102,21 @@ export class NameOperations {
     return this.server.handles.get(subject)?.node ?? -EBADF;
   }
 
-  readdir(path: string, reply: Reply<{ names: string[]; stats: Stat[] }>): void {
+  /** Gives the number by which readdir and releasedir know the directory. */
+  opendir(path: string, reply: Reply<number>): void {
     const node = this.view.find(path);
+    if (node instanceof Directory) reply(0, this.#openDirectories.add(node));
+    else reply(typeof node === 'number' ? node : -ENOTDIR);
+  }
+
+  releasedir(number: number, reply: Reply): void {
+    this.#openDirectories.remove(number);
+    reply(0);
+  }
+
+  readdir(subject: Subject, reply: Reply<DirectoryListing>): void {
+    const node =
+      typeof subject === 'string' ? this.view.find(subject) : (this.#openDirectories.get(subject) ?? -EBADF);
     if (!(node instanceof Directory)) {
       reply(typeof node === 'number' ? node : -ENOTDIR);
       return;

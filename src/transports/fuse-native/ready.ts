@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { captureStandardError } from '../../host/standard-error.ts';
+import { MountFailure, type MountOptions } from '../transport.ts';
 import type { FuseMount } from './binding.ts';
 
 const READY_TIMEOUT_MS = 10_000;
@@ -30,4 +31,24 @@ export async function ready(mount: FuseMount): Promise<void> {
     late.abort();
   }
   if (words !== '') process.stderr.write(`${words}\n`);
+}
+
+/** What to tell of a mount on `directory` that has failed. */
+export function mountingFailed(
+  { fuseModule }: MountOptions,
+  directory: string,
+  { message }: Error,
+): MountFailure {
+  // The binding's own words, for the root of another file system.
+  if (message === 'Mountpoint in use') {
+    return new MountFailure(
+      `${directory} is a mount point already, which ${fuseModule} does not mount over: choose a directory in it`,
+    );
+  }
+  if (message.includes('failed to exec fusermount')) {
+    return new MountFailure(
+      'mounting needs root or fusermount: install the package fuse3 (apt-get install fuse3), or fuse',
+    );
+  }
+  return new MountFailure(`mounting on ${directory} failed (${message}): run 'ipcfs doctor'`);
 }

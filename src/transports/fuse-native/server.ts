@@ -16,6 +16,8 @@ export interface Server {
 export interface OpenPolicy {
   /** Whether segments go through the host's page cache, so that their pages must not be dropped under a mapping. */
   readonly isCached: boolean;
+  /** Whether the host lets callers seek in streams, and so gives a position that may have been moved. */
+  readonly isSeekable: boolean;
 }
 
 /** Answers a callback: 0 or a count, or a negative errno in Linux's numbers; and what the callback is to give beside it. */

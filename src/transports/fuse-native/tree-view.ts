@@ -134,26 +134,21 @@ export class OuterView extends TreeView {
 }
 
 /**
- * shm/ as a tree of its own. Two names of one segment would be two files to libfuse, each with pages of its own. So a segment has one name,
- * the spelling of its key that it was made under; other spellings, and its id, are links to that.
+ * Two names of one segment would be two files to libfuse, each with pages of its own. So a segment has one name, the spelling of its key
+ * that it was made under; other spellings, and its id, are links to that.
  */
-export class SegmentView extends TreeView {
+export class SegmentNames extends TreeView {
   readonly #shm: Directory;
-  readonly #control: SymbolicLink;
   readonly #names = new WeakMap<SegmentNode, Name>();
   /** By target: the links of one segment differ by where they lie. */
   readonly #links = new WeakMap<SegmentNode, Map<string, SymbolicLink>>();
 
-  /** `outer`: the root of the outer mount as seen from this one's root. */
-  constructor(fileSystem: FileSystem, outer: string) {
-    const shm = fileSystem.root.entries.get(SHM) as Directory;
-    super(shm);
-    this.#shm = shm;
-    this.#control = shownLink(shm, bytesOfName(`${outer}/${HIDDEN_CONTROL}`)!);
+  constructor(fileSystem: FileSystem, root: Directory) {
+    super(root);
+    this.#shm = fileSystem.root.entries.get(SHM) as Directory;
   }
 
   protected override lookup(directory: Directory, name: Name): Node | number {
-    if (directory === this.#shm && name === CONTROL) return this.#control;
     const node = super.lookup(directory, name);
     if (!(node instanceof SegmentNode) || node.segment.key === 0) return node;
     const own = this.#nameOf(node);
@@ -166,13 +161,11 @@ export class SegmentView extends TreeView {
   }
 
   override list(directory: Directory): DirectoryEntry[] {
-    return super.list(directory).map((entry) => {
+    const list = super.list(directory);
+    if (directory !== this.#shm && directory.parent !== this.#shm) return list;
+    return list.map((entry) => {
       const node = entry.name === '.' || entry.name === '..' ? null : super.lookup(directory, entry.name);
-      if (!(node instanceof SegmentNode) || node.segment.key === 0) {
-        return entry.name === CONTROL && directory === this.#shm
-          ? { ...entry, inode: this.#control.inode, type: this.#control.type }
-          : entry;
-      }
+      if (!(node instanceof SegmentNode) || node.segment.key === 0) return entry;
       if (directory === this.#shm) return { ...entry, name: this.#nameOf(node) };
       const link = this.#linkTo(node, `../${this.#nameOf(node)}`);
       return { ...entry, inode: link.inode, type: link.type };
@@ -195,5 +188,30 @@ export class SegmentView extends TreeView {
       links.set(target, link);
     }
     return link;
+  }
+}
+
+/** shm/ as a tree of its own, whose control file is a link to where the outer mount has it. */
+export class SegmentView extends SegmentNames {
+  readonly #shm: Directory;
+  readonly #control: SymbolicLink;
+
+  /** `outer`: the root of the outer mount as seen from this one's root. */
+  constructor(fileSystem: FileSystem, outer: string) {
+    const shm = fileSystem.root.entries.get(SHM) as Directory;
+    super(fileSystem, shm);
+    this.#shm = shm;
+    this.#control = shownLink(shm, bytesOfName(`${outer}/${HIDDEN_CONTROL}`)!);
+  }
+
+  protected override lookup(directory: Directory, name: Name): Node | number {
+    return directory === this.#shm && name === CONTROL ? this.#control : super.lookup(directory, name);
+  }
+
+  override list(directory: Directory): DirectoryEntry[] {
+    const { inode, type } = this.#control;
+    const list = super.list(directory);
+    if (directory !== this.#shm) return list;
+    return list.map((entry) => (entry.name === CONTROL ? { ...entry, inode, type } : entry));
   }
 }

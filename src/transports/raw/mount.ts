@@ -1,11 +1,11 @@
 import { closeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import createDebug from 'debug';
 import { holdSpareDescriptor } from '../../host/linux/descriptor-reserve.ts';
 import { handleBehind } from '../../host/linux/descriptors.ts';
 import { findMappings } from '../../host/linux/mappings.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
 import * as libc from '../../host/linux/libc.ts';
+import { startThread } from '../../host/start-thread.ts';
 import type { Mappings } from '../common/mapper-query.ts';
 import { clearMountPoint } from '../common/mount-point.ts';
 import { type Mounted, MountFailure, type MountOptions } from '../transport.ts';
@@ -62,11 +62,7 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
     spinMs: options.spinMs,
     sysctls: options.sysctls,
   };
-  const worker = new Worker(new URL('./worker.js', import.meta.url), {
-    workerData,
-    // Of a program that came by --eval; a file has a type of its own, and Node would refuse it.
-    ...(process.execArgv.some((flag) => flag.startsWith('--input-type')) ? { execArgv: [] } : {}),
-  });
+  const worker = startThread(new URL('./worker.js', import.meta.url), workerData);
   const wake = (): void => {
     libc.write(wakeDescriptor, new BigUint64Array([1n]), 8);
   };

@@ -3,10 +3,9 @@ import { FNONBLOCK } from '../../../kern/file.ts';
 import { Poller } from '../../../kern/poll.ts';
 import { WriteUio } from '../../../kern/uio.ts';
 import { Directory } from '../../../vfs/directory.ts';
-import type { OpenFile } from '../../../vfs/open-file.ts';
 import { createAndOpen } from '../../common/create.ts';
 import { IOCTL_GET_HANDLE, performIoctl } from '../../common/ioctl.ts';
-import { fileFlags, LINUX_O_APPEND, LINUX_O_NONBLOCK, LINUX_O_TRUNC } from '../../common/open-flags.ts';
+import { fileFlags, followFlags, LINUX_O_APPEND, LINUX_O_TRUNC } from '../../common/open-flags.ts';
 import { pollLinux } from '../../common/poll-bits.ts';
 import { POLL_SCHEDULE_NOTIFY, READ_LOCKOWNER } from '../protocol/constants.ts';
 import {
@@ -26,12 +25,6 @@ import type { Request } from '../protocol/request.ts';
 import type { Session } from '../session.ts';
 import { takeBackEntry } from './names.ts';
 import { STARTED } from './results.ts';
-
-/** fcntl(F_SETFL) reaches the server with the next request that carries the flags. */
-function followFlags(file: OpenFile, linuxFlags: number): void {
-  if ((linuxFlags & LINUX_O_NONBLOCK) !== 0) file.flags |= FNONBLOCK;
-  else file.flags &= ~FNONBLOCK;
-}
 
 export function open(session: Session, request: Request): number {
   const node = session.nodes.get(request.nodeid)?.node;
