@@ -112,11 +112,10 @@ describeMount('timers of a kqueue', () => {
     const lines = await queue.take();
     expect(lines).toHaveLength(1);
     expect(dataOf(lines[0]!)).toBeGreaterThanOrEqual(3);
-    expect(dataOf(lines[0]!)).toBeLessThanOrEqual((performance.now() - startMs) / 50);
-    await queue.change('add timer 2 oneshot data=1', 'add timer 1 data=1m');
-    await pending('adds-up');
-    await queue.next();
-    expect(await queue.take()).toEqual([]);
+    // What was told is not told again: no more than have been until now, however long the next step takes.
+    const later = await queue.take();
+    const told = [...lines, ...later].reduce((sum, line) => sum + dataOf(line), 0);
+    expect(told).toBeLessThanOrEqual((performance.now() - startMs) / 50);
   });
 
   test('K81 K82: a new period holds from the next expiry on, and the count stays', async () => {
