@@ -39,7 +39,7 @@ export interface WorkReport {
   readonly callsOfLoop: number;
 }
 
-const WARM_UP_TURNS = 4000;
+const WARM_UP_TURNS = 30_000;
 const TURNS = 4000;
 const COUNTS = 5;
 const EV_ADD_CLEAR = 0x21;
