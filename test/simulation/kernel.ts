@@ -16,7 +16,7 @@ export class MessageWriter {
 
   start(buffer: ReceiveBuffer): void {
     this.#bytes = buffer.bytes;
-    this.#view = new DataView(buffer.bytes.buffer);
+    this.#view = new DataView(buffer.bytes.buffer, buffer.bytes.byteOffset);
     this.#at = IN_HEADER_BYTES;
   }
 

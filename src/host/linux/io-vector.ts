@@ -10,7 +10,7 @@ const WORDS = 4;
  */
 const addresses = new WeakMap<ArrayBufferLike, number>();
 
-function addressOf(buffer: ArrayBufferLike): number {
+export function addressOf(buffer: ArrayBufferLike): number {
   let address = addresses.get(buffer);
   if (address === undefined) {
     address = Number(libc.addressOf(new Uint8Array(buffer)));

@@ -5,16 +5,16 @@ const TWO_32 = 0x1_0000_0000;
 /** In the upper half of a unique: the request has come before (FUSE_UNIQUE_RESEND). */
 export const RESENT = 0x8000_0000;
 
-/** Memory that requests are received into, seen as bytes and as words. */
+/** Memory that requests are received into, `sizeBytes` from `start` on, seen as bytes and as words. */
 export class ReceiveBuffer {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly text: Buffer;
 
-  constructor(memory: ArrayBuffer) {
-    this.bytes = new Uint8Array(memory);
-    this.words = new Uint32Array(memory);
-    this.text = Buffer.from(memory);
+  constructor(memory: ArrayBuffer, start = 0, sizeBytes = memory.byteLength) {
+    this.bytes = new Uint8Array(memory, start, sizeBytes);
+    this.words = new Uint32Array(memory, start, sizeBytes / Uint32Array.BYTES_PER_ELEMENT);
+    this.text = Buffer.from(memory, start, sizeBytes);
   }
 }
 
