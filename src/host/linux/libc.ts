@@ -134,6 +134,20 @@ export function tkill(threadId: number, signal: number): number {
   return syscall3(process.arch === 'arm64' ? SYS_tkill_arm64 : SYS_tkill, threadId, signal, 0);
 }
 
+/** The processor that this thread runs on. */
+export const currentProcessor = define('int sched_getcpu()') as () => number;
+/** Sets of processors, one bit each. `threadId` 0 is the calling thread. */
+export const getAffinity = define('int sched_getaffinity(int, size_t, void*)') as (
+  threadId: number,
+  sizeBytes: number,
+  processors: Uint8Array,
+) => number;
+export const setAffinity = define('int sched_setaffinity(int, size_t, void*)') as (
+  threadId: number,
+  sizeBytes: number,
+  processors: Uint8Array,
+) => number;
+
 const SYS_kcmp = 312;
 const SYS_kcmp_arm64 = 272;
 /** For `kcmp`: whether two descriptors lead to one open file. */

@@ -67,6 +67,8 @@ export interface ProcessStat {
   readonly isLeaderEnding: boolean;
   /** Whether it waits to be waited for, as far as its first thread is concerned. */
   readonly isZombie: boolean;
+  /** The one that it runs on, or has run on last. */
+  readonly processor: number;
   /** The wait status of a zombie, 0 where it may not be read. */
   readonly exitStatus: number;
 }
@@ -90,6 +92,7 @@ export function processStat(pid: number): ProcessStat | null {
     threadCount: Number(fields[17]),
     isLeaderEnding: isZombie || (Number(fields[6]) & PF_EXITING) !== 0,
     isZombie,
+    processor: Number(fields[36]),
     exitStatus: Number(fields[49] ?? 0),
   };
 }

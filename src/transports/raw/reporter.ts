@@ -4,6 +4,7 @@ import type { TransportCounter } from '../../vfs/metric-families.ts';
 import type { OperationMetrics } from '../../vfs/metrics.ts';
 import { opcodeTable } from './handlers/table.ts';
 import type { InFlight } from './in-flight.ts';
+import type { Placement } from './placement.ts';
 import { Opcode } from './protocol/constants.ts';
 
 /** Beyond every opcode that is served. */
@@ -50,7 +51,7 @@ export class Reporter {
   }
 
   /** What info/metrics shows of the loop. */
-  counters(): readonly TransportCounter[] {
+  counters(placement: Placement | null): readonly TransportCounter[] {
     return [
       {
         name: 'ipcfs_loop_idle_turns_total',
@@ -61,6 +62,11 @@ export class Reporter {
         name: 'ipcfs_loop_sleeps_total',
         help: 'Turns of the serving loop that slept until something came.',
         value: this.sleeps,
+      },
+      {
+        name: 'ipcfs_loop_moves_total',
+        help: 'Times that the serving thread has moved to the processor of a caller that writes much.',
+        value: placement?.moves ?? 0,
       },
     ];
   }

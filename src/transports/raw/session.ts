@@ -16,6 +16,7 @@ import { Opcode } from './protocol/constants.ts';
 import { OpenOut, WriteIn, WriteOut } from './protocol/layouts.ts';
 import { BackingTable } from './backings.ts';
 import { Reporter } from './reporter.ts';
+import type { Placement } from './placement.ts';
 import { type Answerable, Reply } from './protocol/reply.ts';
 import { Request } from './protocol/request.ts';
 import { type Redelivery, SleepingWrites } from './sleeping-writes.ts';
@@ -45,6 +46,8 @@ export class Session {
   readonly buffers: BufferPool;
   readonly writes: SleepingWrites;
   readonly reporter: Reporter;
+  /** Where the serving thread runs; null when nobody decides that. */
+  placement: Placement | null = null;
   /** How segments are mapped. */
   readonly backings: BackingTable;
   /** Set by INIT. */
@@ -72,7 +75,7 @@ export class Session {
     this.reporter = new Reporter(fileSystem);
     fileSystem.blockedCalls = () =>
       sleepingCalls(this.#inFlight.values(), ({ opcode }) => opcodeTable[opcode]!.name);
-    fileSystem.transportCounters = () => this.reporter.counters();
+    fileSystem.transportCounters = () => this.reporter.counters(this.placement);
     fileSystem.transportFacts = () => [
       ['transport', 'raw'],
       ['protocol', `7.${this.negotiated?.minor ?? 0}`],

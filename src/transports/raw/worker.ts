@@ -4,6 +4,7 @@ import { FileClosings } from '../../host/linux/file-closings.ts';
 import { logByComplaining } from '../../host/complain.ts';
 import { LinuxHost } from '../../host/linux/linux-host.ts';
 import * as libc from '../../host/linux/libc.ts';
+import { moveToProcessorOf } from '../../host/linux/processors.ts';
 import { MemfdMemory } from '../../host/linux/memfd.ts';
 import { errnoName } from '../../kern/errno.ts';
 import { Kernel } from '../../kern/kernel.ts';
@@ -13,6 +14,7 @@ import { MapperQuery } from '../common/mapper-query.ts';
 import { FuseDevice } from './device.ts';
 import { type LoopEnd, runLoop } from './loop.ts';
 import { LastMappings } from './last-mappings.ts';
+import { Placement } from './placement.ts';
 import { Session } from './session.ts';
 import { Flag, type MainMessage, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
 
@@ -32,6 +34,7 @@ for (const [name, value] of input.sysctls) kernel.sysctls.preset(name, value);
 
 const session = new Session(fileSystem, device);
 session.backings.wanted = input.shmBacking;
+session.placement = new Placement(moveToProcessorOf);
 
 function tell(message: WorkerMessage): void {
   parentPort!.postMessage(message);

@@ -103,6 +103,7 @@ export function write(session: Session, request: Request): number {
   const offset = request.u64(WriteIn.offset);
   const linuxFlags = request.u32(WriteIn.flags);
   followFlags(file, linuxFlags);
+  session.placement?.wrote(request.credentials.pid, length, session.reporter.receivedMs);
   const thread = session.thread(request);
   thread.node = file.node;
   thread.file = file;
