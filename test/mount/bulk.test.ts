@@ -1,8 +1,14 @@
 import { availableParallelism } from 'node:os';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { IoRing } from '../../src/host/linux/io-ring.ts';
 import { parseExposition, valueOf } from '../support/exposition.ts';
 import { describeMount, TestMount } from '../support/mount.ts';
 import { until } from '../support/process.ts';
+
+const MIB = 1024 * 1024;
+const probe = IoRing.open(1);
+if (typeof probe !== 'number') probe.close();
+const canSendInBackground = typeof probe !== 'number' && availableParallelism() > 1;
 
 describeMount('writes of many bytes', () => {
   let mount: TestMount;
@@ -34,5 +40,41 @@ describeMount('writes of many bytes', () => {
     writer.kill('SIGKILL');
     await writer.finished();
     expect(await mount.output(processors)).toBe(before);
+  });
+
+  describe.skipIf(!canSendInBackground)('large answers, which the kernel sends by itself', () => {
+    const bytesOf = (n: number): string => `yes 'writer ${n} has written this' | nl | head -c ${64 * MIB}`;
+
+    test('bring every byte', async () => {
+      const before = await metric('ipcfs_background_answers_total');
+      const transfer = (n: number): Promise<string> =>
+        mount.output(
+          `mkfifo pipes/large${n}
+           ${bytesOf(n)} | dd of=pipes/large${n} bs=1M iflag=fullblock status=none &
+           dd if=pipes/large${n} bs=1M status=none | md5sum; wait`,
+          { timeoutMs: 60_000 },
+        );
+      const expected = await mount.output([1, 2, 3].map((n) => `${bytesOf(n)} | md5sum`).join('; '));
+      expect((await Promise.all([1, 2, 3].map(transfer))).join('')).toBe(expected);
+      expect(await metric('ipcfs_background_answers_total')).toBeGreaterThanOrEqual(before + 100);
+    });
+
+    test('may find their readers killed, which holds nothing', async () => {
+      await mount.output(
+        `mkfifo pipes/killed
+         for after in $(seq 0 40); do
+           dd if=/dev/zero of=pipes/killed bs=1M count=2000 status=none & writer=$!
+           dd if=pipes/killed of=/dev/null bs=1M status=none & reader=$!
+           until [ "$(stat -c %s pipes/killed)" -gt 0 ]; do kill -0 $writer || break; done
+           sleep 0.00$after
+           kill -9 $reader; wait $reader $writer || true
+         done 2> /dev/null`,
+        { timeoutMs: 60_000 },
+      );
+      const facts = await mount.table('transport');
+      const fact = (name: string): unknown => facts.find((row) => row['name'] === name)?.['value'];
+      expect([fact('sleeping-write-bytes'), fact('held-back-writes')]).toEqual([0, 0]);
+      expect(await mount.table('waits')).toEqual([]);
+    });
   });
 });

@@ -23,28 +23,32 @@ const limits = {
 };
 
 describe('the work that a request costs does not grow', () => {
-  let report: WorkReport;
+  const reports = new Map<string, WorkReport>();
   beforeAll(async () => {
-    const { status, stdout, stderr } = await run(process.execPath, [...flags, counter], {
-      timeoutMs: 60_000,
-    });
-    expect([status, stderr]).toEqual([0, '']);
-    report = JSON.parse(stdout) as WorkReport;
-  });
+    for (const kind of Object.keys(limits)) {
+      const { status, stdout, stderr } = await run(process.execPath, [...flags, counter, kind], {
+        timeoutMs: 60_000,
+      });
+      expect([status, stderr]).toEqual([0, '']);
+      reports.set(kind, JSON.parse(stdout) as WorkReport);
+    }
+  }, 120_000);
 
-  test.each(Object.entries(limits))('%s', (name, limit) => {
-    const work = report.work[name]!;
+  test.each(Object.entries(limits))('%s', (kind, limit) => {
+    const { work } = reports.get(kind)!;
     expect(work.answers).toBe(limit.answers);
     expect(work.copiedBytes).toBeLessThanOrEqual(limit.copiedBytes);
     expect(work.allocatedBytes).toBeLessThanOrEqual(limit.allocatedBytes);
   });
 
   test('allocations are counted', () => {
-    expect(report.work['one byte through the ring']!.allocatedBytes).toBeGreaterThan(50);
+    expect(reports.get('one byte through the ring')!.work.allocatedBytes).toBeGreaterThan(50);
   });
 
   test('two calls of the kernel: receive and answer', () => {
-    expect(report.callsOfLoop).toBeGreaterThanOrEqual(2);
-    expect(report.callsOfLoop).toBeLessThan(2.01);
+    for (const { callsOfLoop } of reports.values()) {
+      expect(callsOfLoop).toBeGreaterThanOrEqual(2);
+      expect(callsOfLoop).toBeLessThan(2.01);
+    }
   });
 });

@@ -71,7 +71,7 @@ export class World {
   constructor({ seed, tally, trace }: WorldOptions) {
     this.kernel = new SimulatedKernel(tally);
     this.kernel.trace = trace;
-    this.device = new SimulatedDevice(this);
+    this.device = new SimulatedDevice(this, seed);
     // Half of the worlds run what is woken in the order of its waking, as the real one does; the others in any order.
     const kernel = new Kernel(this.host, seed % 2 === 0 ? null : (count) => this.random.below(count));
     this.memory.attachTo(kernel);
@@ -158,9 +158,19 @@ export class World {
   }
 }
 
+/** How many answers the kernel copies at a time while the server goes on. */
+const MAX_UNDER_WAY = 3;
+
+interface AnswerUnderWay {
+  readonly bytes: Uint8Array;
+  readonly asTheyWere: Uint8Array;
+  readonly buffer: ReceiveBuffer;
+}
+
 /** /dev/fuse in memory. What comes next is the driver's affair. */
 export class SimulatedDevice implements ServedDevice {
   readonly #world: World;
+  readonly #random: Random;
   readonly #message = new Uint8Array(LONGEST_MESSAGE_BYTES);
   /** The next request's length, or a negative errno. */
   next: () => number = () => -ENODEV;
@@ -169,11 +179,13 @@ export class SimulatedDevice implements ServedDevice {
   /** The next attempt to name a backing file fails. */
   refusesBacking = false;
 
-  constructor(world: World) {
+  constructor(world: World, seed: number) {
     this.#world = world;
+    this.#random = new Random(seed);
   }
 
   receive(buffer: ReceiveBuffer): number {
+    this.#finish(this.#random.below(MAX_UNDER_WAY + 1));
     this.#world.kernel.use(buffer);
     return this.next();
   }
@@ -197,6 +209,37 @@ export class SimulatedDevice implements ServedDevice {
       this.#world.failure ??= error as Error;
       return true;
     }
+  }
+
+  /** Small, so that many answers are large. */
+  readonly backgroundBytes = 10_000;
+  onSent: (buffer: ReceiveBuffer) => void = () => undefined;
+  readonly #underWay: AnswerUnderWay[] = [];
+
+  sendInBackground(reply: Reply, uio: GatherUio, buffer: ReceiveBuffer): boolean {
+    const { kernel } = this.#world;
+    if (this.#underWay.length === MAX_UNDER_WAY) return false;
+    kernel.count('answer in the background');
+    const bytes = uio.sources[0]!.subarray(uio.starts[0], uio.starts[0]! + uio.total);
+    this.#underWay.push({ bytes, asTheyWere: bytes.slice(), buffer });
+    // Its reader goes on; that nothing gets where the bytes are is looked at when they have been copied.
+    this.sendGathered(reply, uio);
+    return true;
+  }
+
+  /** The oldest answers have been sent, as many as `leave` does not leave. */
+  #finish(leave: number): void {
+    while (this.#underWay.length > leave) {
+      const { bytes, asTheyWere, buffer } = this.#underWay.shift()!;
+      if (Buffer.compare(bytes, asTheyWere) !== 0) {
+        this.#world.failure ??= new Error('bytes that are being sent were overwritten');
+      }
+      this.onSent(buffer);
+    }
+  }
+
+  finishAnswers(): void {
+    this.#finish(0);
   }
 
   openBacking(descriptor: number): number {

@@ -1,7 +1,7 @@
 import { assert } from '../../src/kern/assert.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import type { Device } from '../../src/transports/raw/device.ts';
-import type { GatherUio } from '../../src/transports/raw/gather-uio.ts';
+import { GatherUio } from '../../src/transports/raw/gather-uio.ts';
 import { Opcode, OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
 import type { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';
@@ -87,6 +87,35 @@ export class MemoryDevice implements Device {
     message.set(reply.bytes.subarray(0, OUT_HEADER_BYTES));
     uio.copyTo(message, OUT_HEADER_BYTES);
     return this.#take(message);
+  }
+
+  /** No answer is sent in the background unless a test lowers this. */
+  backgroundBytes = Infinity;
+  onSent: (buffer: ReceiveBuffer) => void = () => undefined;
+  /** Answers that are under way, in their order. */
+  readonly underWay: {
+    readonly message: Uint8Array;
+    readonly uio: GatherUio;
+    readonly buffer: ReceiveBuffer;
+  }[] = [];
+
+  /** Whose bytes are read only when the answer is finished: what lies there then is what its reader gets. */
+  sendInBackground(reply: Reply, uio: GatherUio, buffer: ReceiveBuffer): boolean {
+    const kept = new GatherUio();
+    kept.reset(uio.total, 0);
+    kept.moveOut(uio.sources[0]!, uio.starts[0]!, uio.lengths[0]!);
+    this.underWay.push({ message: reply.bytes.slice(0, OUT_HEADER_BYTES), uio: kept, buffer });
+    return true;
+  }
+
+  finishAnswers(): void {
+    for (const { message, uio, buffer } of this.underWay.splice(0)) {
+      const whole = new Uint8Array(OUT_HEADER_BYTES + uio.total);
+      whole.set(message);
+      uio.copyTo(whole, OUT_HEADER_BYTES);
+      this.#take(whole);
+      this.onSent(buffer);
+    }
   }
 
   /** Passthrough is not negotiated by these tests. */

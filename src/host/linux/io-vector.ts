@@ -37,8 +37,14 @@ export class IoVector {
     this.#words[at + 2] = length;
   }
 
-  /** Writes what the first `count` entries stand for: bytes written, or -1. */
-  write(descriptor: number, count: number): number {
-    return libc.writev(descriptor, this.#words, count);
+  /** Writes what `count` entries from `first` on stand for: bytes written, or -1. */
+  write(descriptor: number, count: number, first = 0): number {
+    const words = first === 0 ? this.#words : this.#words.subarray(first * WORDS);
+    return libc.writev(descriptor, words, count);
+  }
+
+  /** Where the entry at `index` lies, for a writev(2) that is not made here. */
+  addressOf(index: number): number {
+    return addressOf(this.#words.buffer) + index * WORDS * Uint32Array.BYTES_PER_ELEMENT;
   }
 }

@@ -250,9 +250,14 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
 
-/** Maps all of a file: the address, or -1. */
-export function mapShared(descriptor: number, sizeBytes: number): number {
-  return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, descriptor, 0);
+/** Maps a file from `offset` on: the address, or -1. */
+export function mapShared(descriptor: number, sizeBytes: number, offset = 0): number {
+  return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, descriptor, offset);
+}
+
+/** Memory that was mapped, as a buffer: not to be touched any more once it is unmapped. */
+export function memoryAt(address: number, sizeBytes: number): ArrayBuffer {
+  return koffi!.view(address, sizeBytes);
 }
 
 /** Takes a part of the address space that nobody uses: the address, or -1. */
@@ -328,6 +333,24 @@ export function pidfdOpen(pid: number): number {
 export function pidfdGetDescriptor(pidfd: number, descriptor: number): number {
   return syscall3(SYS_pidfd_getfd, pidfd, descriptor, 0);
 }
+
+/** io_uring_setup(2) and io_uring_enter(2), by their numbers. `parameters` is struct io_uring_params. */
+export const ioRingSetup = define('long syscall(long, unsigned int, void*)') as (
+  number: number,
+  count: number,
+  parameters: Uint32Array,
+) => number;
+export const ioRingEnter = define(
+  'long syscall(long, int, unsigned int, unsigned int, unsigned int, intptr_t, size_t)',
+) as (
+  number: number,
+  descriptor: number,
+  submittedCount: number,
+  awaitedCount: number,
+  flags: number,
+  signals: number,
+  signalsBytes: number,
+) => number;
 
 const nameToHandle = define('long syscall(long, int, const char*, void*, void*, int)') as (
   number: number,

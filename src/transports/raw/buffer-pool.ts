@@ -27,6 +27,8 @@ export class BufferPool {
   readonly #host: Host;
   readonly #spares: ReceiveBuffer[] = [];
   #keptCount = 0;
+  /** Buffers out of circulation, by their memory. */
+  readonly #kept = new Map<ArrayBufferLike, ReceiveBuffer>();
   current = aligned(new ArrayBuffer(ALLOCATED_BYTES));
 
   constructor(host: Host) {
@@ -44,13 +46,32 @@ export class BufferPool {
     if (next === null) return null;
     this.#keptCount++;
     const kept = this.current;
+    this.#kept.set(kept.bytes.buffer, kept);
     this.current = next;
     return kept;
   }
 
+  /** The buffer out of circulation that bytes of this memory lie in; undefined for other memory, and for the current buffer. */
+  keptBuffer(memory: ArrayBufferLike): ReceiveBuffer | undefined {
+    return this.#kept.get(memory);
+  }
+
+  /** Nobody needs the buffer any more, once the answers that are under way from it have been sent. */
   giveBack(buffer: ReceiveBuffer): void {
+    if (buffer.answersUnderWay > 0) {
+      buffer.isGivenBack = true;
+      return;
+    }
+    buffer.isGivenBack = false;
+    this.#kept.delete(buffer.bytes.buffer);
     this.#keptCount--;
     if (this.#spares.length < SPARE_BUFFERS) this.#spares.push(buffer);
+  }
+
+  /** An answer whose bytes lie in this buffer has been sent. */
+  sent(buffer: ReceiveBuffer): void {
+    buffer.answersUnderWay--;
+    if (buffer.isGivenBack) this.giveBack(buffer);
   }
 
   #another(): ReceiveBuffer | null {

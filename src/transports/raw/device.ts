@@ -1,7 +1,9 @@
 import { IoVector } from '../../host/linux/io-vector.ts';
 import * as libc from '../../host/linux/libc.ts';
+import { assert } from '../../kern/assert.ts';
 import { PollSet } from '../../host/linux/poll-set.ts';
 import type { PollSources } from '../../host/poll-sources.ts';
+import { BackgroundAnswers } from './background-answers.ts';
 import type { GatherUio } from './gather-uio.ts';
 import {
   FUSE_DEV_IOC_BACKING_CLOSE,
@@ -19,6 +21,16 @@ export interface Device {
   send(reply: Reply, length: number): boolean;
   /** Sends the header of `reply` and the bytes that `uio` gathered. */
   sendGathered(reply: Reply, uio: GatherUio): boolean;
+  /** Answers from this size on may be sent by `sendInBackground`; Infinity for none. */
+  readonly backgroundBytes: number;
+  /**
+   * The same, while the server goes on: the bytes, which lie in `buffer`, stay until `onSent` is called for them, by `receive` or
+   * `finishAnswers`. False when the answer is to be sent at once.
+   */
+  sendInBackground(reply: Reply, uio: GatherUio, buffer: ReceiveBuffer): boolean;
+  onSent: (buffer: ReceiveBuffer) => void;
+  /** Waits until no answer is under way. */
+  finishAnswers(): void;
   /** Names a file of this process to the kernel, for opens that are mapped to it: an id, or a negative errno. */
   openBacking(descriptor: number): number;
   closeBacking(id: number): void;
@@ -45,14 +57,17 @@ export class FuseDevice implements ServedDevice {
   readonly #descriptor: number;
   readonly #vector = new IoVector(MAX_SLICES + 1);
   readonly #pollSet: PollSet;
+  readonly #background: BackgroundAnswers;
 
   /** `wakeDescriptor`: an eventfd whose readability ends `wait`. */
   constructor(descriptor: number, wakeDescriptor: number) {
     this.#descriptor = descriptor;
+    this.#background = new BackgroundAnswers(descriptor);
     this.#pollSet = new PollSet([descriptor, wakeDescriptor]);
   }
 
   receive(buffer: ReceiveBuffer): number {
+    if (this.#background.isBusy) this.#background.collect();
     const length = libc.read(this.#descriptor, buffer.bytes, buffer.bytes.length);
     return length >= 0 ? length : -libc.errno();
   }
@@ -73,6 +88,32 @@ export class FuseDevice implements ServedDevice {
       vector.set(index + 1, uio.sources[index]!, uio.starts[index]!, uio.lengths[index]!);
     }
     return vector.write(this.#descriptor, uio.count + 1) === OUT_HEADER_BYTES + uio.total;
+  }
+
+  get backgroundBytes(): number {
+    return this.#background.thresholdBytes;
+  }
+
+  sendInBackground(reply: Reply, uio: GatherUio, buffer: ReceiveBuffer): boolean {
+    assert(uio.count === 1, 'a chunk is one slice');
+    return this.#background.send(reply, buffer, uio.sources[0]!, uio.starts[0]!, uio.total);
+  }
+
+  get onSent(): (buffer: ReceiveBuffer) => void {
+    return this.#background.onSent;
+  }
+
+  set onSent(onSent: (buffer: ReceiveBuffer) => void) {
+    this.#background.onSent = onSent;
+  }
+
+  finishAnswers(): void {
+    this.#background.finish();
+  }
+
+  /** Once nothing is sent any more. */
+  close(): void {
+    this.#background.close();
   }
 
   openBacking(descriptor: number): number {

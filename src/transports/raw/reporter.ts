@@ -22,6 +22,8 @@ export class Reporter {
   /** Turns of the loop that found no request, and those of them after which it slept. */
   idleTurns = 0;
   sleeps = 0;
+  /** Answers that the kernel has sent while the server went on. */
+  backgroundAnswers = 0;
 
   constructor({ kernel, operations }: FileSystem) {
     this.#clock = kernel.host.clock;
@@ -67,6 +69,11 @@ export class Reporter {
         name: 'ipcfs_loop_moves_total',
         help: 'Times that the serving thread has moved to the processor of a caller that writes much.',
         value: placement?.moves ?? 0,
+      },
+      {
+        name: 'ipcfs_background_answers_total',
+        help: 'Large answers that were copied to their readers while the serving thread went on.',
+        value: this.backgroundAnswers,
       },
     ];
   }

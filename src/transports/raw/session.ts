@@ -9,6 +9,7 @@ import { sleepingCalls } from '../common/call.ts';
 import { rawCapabilities } from './capabilities.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { Device } from './device.ts';
+import type { GatherUio } from './gather-uio.ts';
 import { ANSWERED, type OpcodeEntry, opcodeTable, STARTED } from './handlers/table.ts';
 import { InFlight } from './in-flight.ts';
 import { NodeTable } from './node-table.ts';
@@ -69,6 +70,9 @@ export class Session {
     this.buffers = new BufferPool(fileSystem.kernel.host);
     this.nodes = new NodeTable(fileSystem.root);
     this.backings = new BackingTable(device);
+    device.onSent = (buffer) => {
+      this.buffers.sent(buffer);
+    };
     fileSystem.kernel.scheduler.onFailure = this.#onFailure;
     this.#request = new Request(this.buffers.current);
     this.writes = new SleepingWrites(fileSystem.kernel, fileSystem.writeMemory, this.buffers);
@@ -254,7 +258,10 @@ export class Session {
 
   /** How writes whose bytes were left with their writers get them. */
   readonly #redelivery: Redelivery = {
-    ask: () => this.device.send(this.#notice, this.#notice.notifyResend()),
+    ask: () => {
+      this.device.finishAnswers();
+      return this.device.send(this.#notice, this.#notice.notifyResend());
+    },
     receive: () => this.device.receive(this.buffers.current),
     recognise: (length) => this.#recognise(length),
     payload: () => this.#request.payload(WriteIn.bytes, this.#request.u32(WriteIn.size)),
@@ -337,7 +344,7 @@ export class Session {
         if (result > 0) {
           this.#sendNotifications();
           reply.header(thread, 0, result);
-          device.sendGathered(reply, thread.gather);
+          if (!this.#sendInBackground(thread.gather)) device.sendGathered(reply, thread.gather);
         } else {
           this.#answer(thread, result);
         }
@@ -361,6 +368,17 @@ export class Session {
       default:
         this.#answer(thread, result);
     }
+  }
+
+  /** Lets the kernel send a large answer by itself if its bytes lie where nothing else gets before they have been sent. */
+  #sendInBackground(gather: GatherUio): boolean {
+    const { device, reply } = this;
+    if (gather.total < device.backgroundBytes) return false;
+    const buffer = this.buffers.keptBuffer(gather.sources[0]!.buffer);
+    if (buffer === undefined || !device.sendInBackground(reply, gather, buffer)) return false;
+    buffer.answersUnderWay++;
+    this.reporter.backgroundAnswers++;
+    return true;
   }
 
   #answerOpen(thread: InFlight, result: number): void {

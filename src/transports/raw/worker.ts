@@ -115,6 +115,7 @@ try {
 } finally {
   // Nothing may be left in tracefs.
   processEvents.close();
+  device.close();
 }
 
 /** Tries passthrough with a memory of its own. False when it was demanded and cannot be had. */

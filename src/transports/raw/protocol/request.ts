@@ -10,6 +10,10 @@ export class ReceiveBuffer {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly text: Buffer;
+  /** Answers that are being sent from here, while the server goes on. */
+  answersUnderWay = 0;
+  /** Nothing else needs it. */
+  isGivenBack = false;
 
   constructor(memory: ArrayBuffer, start = 0, sizeBytes = memory.byteLength) {
     this.bytes = new Uint8Array(memory, start, sizeBytes);
