@@ -1,18 +1,15 @@
 import { Argument, type Command, Option } from 'commander';
 import { oneOf } from './arguments.ts';
-import { COMPLETION_SCRIPTS } from './completion/scripts.ts';
-import { answerShell, COMPLETE_COMMAND, type Shell, SHELLS } from './completion/shells.ts';
+import { COMPLETE_COMMAND, type Shell, SHELLS } from './completion/names.ts';
 import { defineStatus } from './define-status.ts';
 import { defineTop } from './define-top.ts';
-import { doctor } from './doctor.ts';
 import { helpCommand } from './help/command.ts';
-import { mountCommand, type MountCommandOptions } from './mount.ts';
+import type { MountCommandOptions } from './mount.ts';
 import { parseFuseModule, parsePipeBuf, parseSpin, parseSysctl } from './mount-options.ts';
-import type { SysctlSetting } from './sysctl-settings.ts';
+import type { SysctlSetting } from './sysctl-setting.ts';
 import { DEFAULT_MODULE } from '../transports/fuse-native/binding.ts';
-import { umountCommand } from './umount.ts';
-import { waitCommand, type WaitCommandOptions } from './wait.ts';
-import { defineWaits } from './waits.ts';
+import { defineWaits } from './define-waits.ts';
+import type { WaitCommandOptions } from './wait.ts';
 import { parseCount, parseTimeout } from './wait-options.ts';
 
 const DEFAULT_SPIN_MS = 0.05;
@@ -62,6 +59,7 @@ function defineMount(root: Command): void {
       'set the tunables of a file, NAME=VALUE a line; options on the command line win',
     )
     .action(async (directory: string, options: MountCommandOptions) => {
+      const { mountCommand } = await import('./mount.ts');
       await mountCommand(directory, options);
     });
 }
@@ -72,6 +70,7 @@ function defineUmount(root: Command): void {
     .description('unmount DIR; calls that wait in it are ended')
     .argument('<DIR>', 'the mount point')
     .action(async (directory: string) => {
+      const { umountCommand } = await import('./umount.ts');
       await umountCommand(directory);
     });
 }
@@ -86,6 +85,7 @@ function defineWait(root: Command): void {
     .addOption(new Option('--count <N>', 'end after this many events').argParser(parseCount).default(1))
     .option('--json', 'print each event as a JSON object', false)
     .action(async (directory: string, changes: readonly string[], options: WaitCommandOptions) => {
+      const { waitCommand } = await import('./wait.ts');
       await waitCommand(directory, changes, options);
     });
 }
@@ -96,6 +96,7 @@ function defineDoctor(root: Command): void {
     .description('say what is missing for a mount, and how to get it')
     .addOption(fuseModuleOption())
     .action(async (options: { fuseModule: string }) => {
+      const { doctor } = await import('./doctor.ts');
       process.exitCode = await doctor(options);
     });
 }
@@ -107,7 +108,8 @@ function defineCompletion(root: Command): void {
     .addArgument(
       new Argument('<SHELL>', 'for which shell').choices(SHELLS).argParser(oneOf('completion', SHELLS)),
     )
-    .action((shell: Shell) => {
+    .action(async (shell: Shell) => {
+      const { COMPLETION_SCRIPTS } = await import('./completion/scripts.ts');
       process.stdout.write(COMPLETION_SCRIPTS[shell]);
     });
   root
@@ -115,6 +117,7 @@ function defineCompletion(root: Command): void {
     .addArgument(new Argument('<SHELL>').choices(SHELLS))
     .argument('[WORDS...]')
     .action(async (shell: Shell, words: readonly string[]) => {
+      const { answerShell } = await import('./completion/shells.ts');
       process.stdout.write(await answerShell(root, shell, words));
     });
 }
@@ -129,7 +132,7 @@ function defineHelp(root: Command): void {
     });
 }
 
-/** Every command, in the order in which the help lists them. */
+/** Every command, which loads what it needs when it is given, in the order in which the help lists them. */
 export const COMMANDS: readonly ((root: Command) => void)[] = [
   defineMount,
   defineUmount,

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { CommandFailure, UsageFailure } from './failure.ts';
-import { parseSetting, type SysctlSetting, trySysctls } from './sysctl-settings.ts';
+import { parseSetting, type SysctlSetting } from './sysctl-setting.ts';
+import { trySysctls } from './sysctl-settings.ts';
 
 /** No set of tunables is nearly as long; /dev/zero is no configuration. */
 const LIMIT_BYTES = 1024 * 1024;

@@ -1,4 +1,4 @@
-import { LibraryFailure } from '../host/linux/libc.ts';
+import { LibraryFailure } from '../host/library-failure.ts';
 import { MountFailure } from '../transports/transport.ts';
 
 export const EXIT_FAILURE = 1;
@@ -12,6 +12,16 @@ export class UsageFailure extends Error {
 /** A failure of a command, in one line that says what to do: exit status 1. */
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure';
+}
+
+/**
+ * A call on the mount has not come back, and may never: the process has to end with `exitNow`, as Node would wait for the thread
+ * that is in the call.
+ */
+export class UnansweredFailure extends CommandFailure {
+  constructor(directory: string) {
+    super(`${directory} does not answer: 'ipcfs umount ${directory}' ends it`);
+  }
 }
 
 /** Prints one line for a person and returns the exit status. An error nobody foresaw shows its stack: it is a bug. */

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { exitNow } from '../host/linux/libc.ts';
-import { CommandFailure, report } from './failure.ts';
+import { exitBy } from './ending.ts';
+import { CommandFailure, UnansweredFailure } from './failure.ts';
 import { findMount, isIpcfs } from './mount-point.ts';
+
+exitBy(exitNow);
 
 /** How long a mount may take to answer a call that never waits for anything. */
 export const ANSWER_TIMEOUT_MS = 5000;
@@ -17,16 +20,6 @@ export interface MountPoint {
 /** The mount on DIR; a CommandFailure when there is none. Does not touch it. */
 export function mountPoint(directory: string): MountPoint {
   return { path: findMount(directory), directory };
-}
-
-/**
- * A call on the mount has not come back, and may never: the process has to end with `exitNow`, as Node would wait for the thread
- * that is in the call.
- */
-export class UnansweredFailure extends CommandFailure {
-  constructor(directory: string) {
-    super(`${directory} does not answer: 'ipcfs umount ${directory}' ends it`);
-  }
 }
 
 /**
@@ -69,11 +62,4 @@ export function explain(error: unknown, { path, directory }: MountPoint, file: s
     );
   }
   return new CommandFailure(`${directory}/${file} cannot be used (${code}): see 'ipcfs doctor'`);
-}
-
-/** Reports what a command failed with and sets the exit status; ends the process where Node could not. */
-export function endWithFailure(error: unknown): void {
-  const status = report(error);
-  if (error instanceof UnansweredFailure) exitNow(status);
-  process.exitCode = status;
 }

@@ -1,11 +1,11 @@
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseInteger } from '../kern/sysctl.ts';
-import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from '../pipe/subsystem.ts';
+import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from '../pipe/pipe-buf.ts';
 import { isIpcfsMount, mountAround, mountAt } from '../host/mounts.ts';
 import { isDead } from '../transports/common/mount-point.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
-import { parseSetting, type SysctlSetting } from './sysctl-settings.ts';
+import { parseSetting, type SysctlSetting } from './sysctl-setting.ts';
 
 const MAX_SPIN_MICROSECONDS = 10_000;
 

@@ -1,7 +1,6 @@
 import { CommanderError } from 'commander';
-import { exitNow } from '../host/linux/libc.ts';
+import { endWithFailure, exitNow } from './ending.ts';
 import { EXIT_FAILURE, EXIT_USAGE, UsageFailure } from './failure.ts';
-import { endWithFailure } from './mount-calls.ts';
 import { fromMountHelper } from './mount-helper.ts';
 import { program } from './program.ts';
 

@@ -1,18 +1,9 @@
 import { PortableHost } from '../host/portable-host.ts';
 import { EINVAL, ENOENT, EPERM } from '../kern/errno.ts';
 import { Kernel } from '../kern/kernel.ts';
-import { isTunable, parseInteger, type SysctlRegistry } from '../kern/sysctl.ts';
+import { isTunable, type SysctlRegistry } from '../kern/sysctl.ts';
 import { FileSystem } from '../vfs/file-system.ts';
-
-export type SysctlSetting = readonly [name: string, value: number];
-
-/** Reads `NAME=INTEGER`, blanks around either allowed; null when it is something else. */
-export function parseSetting(text: string): SysctlSetting | null {
-  const equals = text.indexOf('=');
-  const name = text.slice(0, equals).trim();
-  const value = parseInteger(text.slice(equals + 1));
-  return equals < 0 || name === '' || value === null ? null : [name, value];
-}
+import type { SysctlSetting } from './sysctl-setting.ts';
 
 export interface SysctlTrial {
   /** The settings that can be made, in an order in which they can. */

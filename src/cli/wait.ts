@@ -2,10 +2,10 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exitNow } from '../host/linux/libc.ts';
-import { report } from './failure.ts';
-import { ANSWER_TIMEOUT_MS, explain, type MountPoint, mountPoint, UnansweredFailure } from './mount-calls.ts';
+import { report, UnansweredFailure } from './failure.ts';
+import { ANSWER_TIMEOUT_MS, explain, type MountPoint, mountPoint } from './mount-calls.ts';
 import { isEvent, parseAnswer, refusal } from './wait-lines.ts';
-import { changeLines } from './wait-options.ts';
+import { changeLines } from './wait-changes.ts';
 
 export interface WaitCommandOptions {
   /** In milliseconds; 0 takes what is pending. Without it, waits for ever. */

@@ -1,31 +1,18 @@
 import { readFileSync } from 'node:fs';
-import type { Command } from 'commander';
 import { commandName } from '../host/linux/processes.ts';
 import { lookClosely } from './holders.ts';
 import { mountPoint } from './mount-calls.ts';
 import { describeDeadlock, formatWaits, type ProcessDescription, waitsAsJson } from './wait-report.ts';
 
-interface WaitsCommandOptions {
+export interface WaitsCommandOptions {
   readonly check: boolean;
   readonly json: boolean;
 }
 
 const EXIT_DEADLOCK = 3;
 
-export function defineWaits(root: Command): void {
-  root
-    .command('waits')
-    .description('show who waits for whom in the mount on DIR, and which calls can never end')
-    .argument('<DIR>', 'the mount point')
-    .option('--check', 'print deadlocks only, a line each; the exit status is 3 when there is one', false)
-    .option('--json', 'print one JSON object', false)
-    .action(async (directory: string, options: WaitsCommandOptions) => {
-      await waitsCommand(directory, options);
-    });
-}
-
 /** `ipcfs waits`: sets exit status 3 with --check when a deadlock is certain. */
-async function waitsCommand(directory: string, { check, json }: WaitsCommandOptions): Promise<void> {
+export async function waitsCommand(directory: string, { check, json }: WaitsCommandOptions): Promise<void> {
   const look = await lookClosely(mountPoint(directory));
   const certain = look.deadlocks.filter(({ doubts }) => doubts.length === 0);
   if (check && certain.length > 0) process.exitCode = EXIT_DEADLOCK;

@@ -1,14 +1,11 @@
 import type { Kernel } from '../kern/kernel.ts';
 import { HIGHEST_INT, LOWEST_INT } from '../kern/sysctl.ts';
 import { PipeBudget } from './budget.ts';
+import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from './pipe-buf.ts';
 import type { PipePolicy } from './policy.ts';
 
 const DEFAULT_MIN_DIRECT_BYTES = 8192;
 const DEFAULT_MAX_DIRECT_BYTES = 1024 * 1024;
-
-/** PIPE_BUF of Linux. FreeBSD's own value is 512 (decision D11). */
-export const DEFAULT_PIPE_BUF_BYTES = 4096;
-export const MINIMUM_PIPE_BUF_BYTES = 512;
 
 /** Everything that the pipes of one mount share: memory budget, tunables, the inode counter, the policy. */
 export class PipeSubsystem {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { complete, optionsOf, visibleCommands } from '../../src/cli/completion/complete.ts';
-import { SHELLS } from '../../src/cli/completion/shells.ts';
+import { SHELLS } from '../../src/cli/completion/names.ts';
 import { program } from '../../src/cli/program.ts';
 import { ipcfs, Scratch } from '../support/cli.ts';
 import { describeMount, mainProgram } from '../support/mount.ts';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { explain, type MountPoint, mountPoint, UnansweredFailure } from '../../src/cli/mount-calls.ts';
+import { UnansweredFailure } from '../../src/cli/failure.ts';
+import { explain, type MountPoint, mountPoint } from '../../src/cli/mount-calls.ts';
 import { readTable, type Tables } from '../../src/cli/tables.ts';
 import { Scratch } from '../support/cli.ts';
 import { describeMount } from '../support/mount.ts';

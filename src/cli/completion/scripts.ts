@@ -1,4 +1,4 @@
-import { COMPLETE_COMMAND, type Shell } from './shells.ts';
+import { COMPLETE_COMMAND, type Shell } from './names.ts';
 
 const bash = `# Completion of ipcfs for bash: source it, or put it into ~/.local/share/bash-completion/completions/ipcfs.
 _ipcfs() {

@@ -1,11 +1,6 @@
 import type { Command } from 'commander';
 import { complete, type Completion } from './complete.ts';
-
-export const SHELLS = ['bash', 'zsh', 'fish'] as const;
-export type Shell = (typeof SHELLS)[number];
-
-/** The hidden command that the scripts call. */
-export const COMPLETE_COMMAND = '__complete';
+import type { Shell } from './names.ts';
 
 /**
  * What a script of `shell` asks for, as it reads it: a line with the kind of files, then a line for each candidate. bash gives its

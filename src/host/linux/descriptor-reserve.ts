@@ -23,39 +23,7 @@ export function keepDescriptor(descriptor: number): number {
   return -ENFILE;
 }
 
-let spare = -1;
-
-/** Holds a descriptor, which `withDescriptors` gives up for a moment when there is no other. */
-export function holdSpareDescriptor(): void {
-  if (spare < 0) spare = libc.open('/dev/null', libc.O_CLOEXEC);
-}
-
-/** Whether something failed because there are no descriptors. */
-export function isOutOfDescriptors(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'EMFILE' || code === 'ENFILE';
-}
-
 /** What a descriptor that could not be had is told to a caller with: ENFILE if there are none, as the limit is not his. */
 export function descriptorErrno(errno: number): number {
   return errno === EMFILE || errno === ENFILE ? ENFILE : EOPNOTSUPP;
-}
-
-/**
- * Does what opens a file and closes it again. When the server has no descriptor left it is done in the place of the spare one: what is
- * there must not look as if it were not.
- */
-export function withDescriptors<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EMFILE' || spare < 0) throw error;
-  }
-  libc.close(spare);
-  spare = -1;
-  try {
-    return work();
-  } finally {
-    holdSpareDescriptor();
-  }
 }

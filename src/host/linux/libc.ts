@@ -1,11 +1,7 @@
 import { createRequire } from 'node:module';
+import { LibraryFailure } from '../library-failure.ts';
 
 type Koffi = typeof import('koffi').default;
-
-/** One line that says what to do when the C library cannot be called. */
-export class LibraryFailure extends Error {
-  override readonly name = 'LibraryFailure';
-}
 
 /** koffi's binaries are packages of their own, and optional to npm: an installation may be without one. */
 function loadKoffi(): Koffi | null {

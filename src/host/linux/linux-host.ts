@@ -11,7 +11,7 @@ import {
   type SignalOwner,
   UNKNOWN_IDENTITY,
 } from '../../kern/host.ts';
-import { holdSpareDescriptor } from './descriptor-reserve.ts';
+import { holdSpareDescriptor } from './spare-descriptor.ts';
 import { descriptorIdentity, descriptorInfo, type MountPlace } from './descriptors.ts';
 import { complain } from '../complain.ts';
 import { collectGarbage } from '../garbage-collector.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { withDescriptors } from './descriptor-reserve.ts';
+import { withDescriptors } from './spare-descriptor.ts';
 
 /** One mounted file system, as this process sees it. */
 export interface MountEntry {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Credentials } from '../../kern/credentials.ts';
-import { withDescriptors } from './descriptor-reserve.ts';
+import { withDescriptors } from './spare-descriptor.ts';
 import { getpgid } from './libc.ts';
 
 /** What /proc says of a process. */

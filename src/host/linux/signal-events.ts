@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import type { PollSource } from '../poll-sources.ts';
 import { ENFILE, EOPNOTSUPP } from '../../kern/errno.ts';
-import { descriptorErrno, isOutOfDescriptors, withDescriptors } from './descriptor-reserve.ts';
+import { descriptorErrno } from './descriptor-reserve.ts';
+import { isOutOfDescriptors, withDescriptors } from './spare-descriptor.ts';
 import * as libc from './libc.ts';
 import { processStatus } from './processes.ts';
 import { openTracefs, type Tracefs } from './tracefs.ts';

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { descriptorErrno, withDescriptors } from './descriptor-reserve.ts';
+import { descriptorErrno } from './descriptor-reserve.ts';
+import { withDescriptors } from './spare-descriptor.ts';
 import * as libc from './libc.ts';
 
 /** The kernel's tracing files, while they are needed. */

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import createDebug from 'debug';
-import { holdSpareDescriptor } from '../../host/linux/descriptor-reserve.ts';
+import { holdSpareDescriptor } from '../../host/linux/spare-descriptor.ts';
 import { handleBehind } from '../../host/linux/descriptors.ts';
 import { findMappings } from '../../host/linux/mappings.ts';
 import { mountAt } from '../../host/linux/mount-table.ts';
