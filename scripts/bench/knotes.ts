@@ -1,12 +1,14 @@
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import type { BenchMount } from './bench-mount.ts';
-import { compare, figureAtMost, ratioAtMost, type Row } from './rows.ts';
+import { compare, figureAtMost, median, ratioAtMost, type Row } from './rows.ts';
 import { residentBytes } from './server.ts';
 
 const SMALL = 1000;
 const SIZES = [100_000, 1_000_000];
-/** Knotes that are registered, or triggered and collected, for one figure. */
+/** Knotes that are registered, or triggered and collected, at a time. */
 const SAMPLE = 1000;
+/** So often for one figure, the median, with knotes that lie apart: a collection of garbage takes as long as many of them. */
+const WINDOWS = 9;
 const FIRST_SAMPLE_IDENT = 10_000_000;
 /** Of the sizes, the one at which the memory of a knote is looked at. */
 const WEIGHED = 1_000_000;
@@ -60,19 +62,20 @@ function measure(path: string, size: number, server: number): Costs {
   try {
     for (let first = 0; first < size; first += SAMPLE) queue.apply(add, first, SAMPLE);
     const memory = (residentBytes(server) - before) / size;
-    const start = performance.now();
-    queue.apply(add, FIRST_SAMPLE_IDENT, SAMPLE);
-    const registered = performance.now();
-    queue.apply(remove, FIRST_SAMPLE_IDENT, SAMPLE);
-    const again = performance.now();
-    queue.apply(trigger, 0, SAMPLE);
-    queue.collect(SAMPLE);
-    const delivered = performance.now();
-    return {
-      register: ((registered - start) * 1000) / SAMPLE,
-      deliver: ((delivered - again) * 1000) / SAMPLE,
-      memory,
-    };
+    const register: number[] = [];
+    const deliver: number[] = [];
+    for (let window = 0; window < WINDOWS; window++) {
+      const start = performance.now();
+      queue.apply(add, FIRST_SAMPLE_IDENT, SAMPLE);
+      register.push(((performance.now() - start) * 1000) / SAMPLE);
+      queue.apply(remove, FIRST_SAMPLE_IDENT, SAMPLE);
+      const first = Math.floor(((size - SAMPLE) * window) / (WINDOWS - 1));
+      const again = performance.now();
+      queue.apply(trigger, first, SAMPLE);
+      queue.collect(SAMPLE);
+      deliver.push(((performance.now() - again) * 1000) / SAMPLE);
+    }
+    return { register: median(register), deliver: median(deliver), memory };
   } finally {
     queue.close();
   }
