@@ -1,7 +1,7 @@
 /** Of smaller writes, copying is not what takes the time. */
 const BULK_BYTES = 16 * 1024;
 /** How often it is looked where the writer is: a look takes 20 us. */
-const LOOK_MS = 10;
+const LOOK_MS = 4;
 
 /**
  * Keeps the serving thread on the processor of a caller that writes much. Receiving a write copies its bytes, and a processor whose
