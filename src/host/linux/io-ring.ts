@@ -1,4 +1,3 @@
-import { closeSync } from 'node:fs';
 import { ENOSYS } from '../../kern/errno.ts';
 import * as libc from './libc.ts';
 
@@ -59,7 +58,7 @@ export class IoRing {
     const descriptor = libc.ioRingSetup(SYS_io_uring_setup, count, parameters);
     if (descriptor < 0) return -libc.errno();
     const ring = IoRing.#map(descriptor, parameters);
-    if (typeof ring === 'number') closeSync(descriptor);
+    if (typeof ring === 'number') libc.close(descriptor);
     return ring;
   }
 
@@ -157,7 +156,7 @@ export class IoRing {
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    libc.close(this.#descriptor);
     for (const { address, sizeBytes } of this.#mappings) libc.munmap(address, sizeBytes);
   }
 
