@@ -4,7 +4,7 @@ import { COMPLETE_COMMAND, type Shell, SHELLS } from './completion/names.ts';
 import { defineStatus } from './define-status.ts';
 import { defineTop } from './define-top.ts';
 import { helpCommand } from './help/command.ts';
-import type { MountCommandOptions } from './mount.ts';
+import type { MountCommandOptions } from './server-input.ts';
 import { parseFuseModule, parsePipeBuf, parseSpin, parseSysctl } from './mount-options.ts';
 import type { SysctlSetting } from './sysctl-setting.ts';
 import { DEFAULT_MODULE } from '../transports/fuse-native/binding.ts';

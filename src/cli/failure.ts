@@ -38,3 +38,8 @@ export function report(error: unknown): number {
   process.stderr.write(`ipcfs: internal error, please report it: ${text}\n`);
   return EXIT_FAILURE;
 }
+
+/** Prints what a person should know of something that went well; nothing when there is nothing to say. */
+export function remark(text: string): void {
+  if (text !== '') process.stderr.write(`ipcfs: ${text}\n`);
+}

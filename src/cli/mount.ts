@@ -1,45 +1,26 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { WantedTransport } from '../transports/transport.ts';
-import { CommandFailure, EXIT_FAILURE } from './failure.ts';
+import { CommandFailure, EXIT_FAILURE, remark } from './failure.ts';
 import { resolveMountPoint } from './mount-options.ts';
+import {
+  type MountCommandOptions,
+  READY,
+  READY_DESCRIPTOR,
+  SERVER_VARIABLE,
+  type ServerInput,
+} from './server-input.ts';
 import type { SysctlSetting } from './sysctl-setting.ts';
-
-export interface MountCommandOptions {
-  readonly foreground: boolean;
-  readonly transport: WantedTransport;
-  readonly fuseModule: string;
-  readonly allowOther: boolean;
-  readonly noexec: boolean;
-  /** In milliseconds. */
-  readonly spin: number;
-  readonly shmBacking: 'auto' | 'passthrough' | 'cached';
-  readonly pipeBuf?: SysctlSetting;
-  readonly sysctl: readonly SysctlSetting[];
-  /** The path of a configuration file. */
-  readonly config?: string;
-}
-
-/** Set for the process in the background: the descriptor on which it says how its mount went. */
-const READY_DESCRIPTOR_VARIABLE = 'IPCFS_READY_FD';
-/** Set for it too: the settings of its mount, as JSON. The configuration file may be a pipe that can be read once. */
-const SETTINGS_VARIABLE = 'IPCFS_SETTINGS';
-const READY_DESCRIPTOR = 3;
-/** What it says then, in a line with the remark that there may be. */
-export const READY = 'ready ';
 
 /** `ipcfs mount`: serves in this process with -f, otherwise in one of its own that it waits for. */
 export async function mountCommand(directory: string, options: MountCommandOptions): Promise<void> {
-  const readyDescriptor = process.env[READY_DESCRIPTOR_VARIABLE];
-  const settings = readyDescriptor === undefined ? await settingsOf(options) : settingsGiven();
-  const path = resolveMountPoint(directory);
-  if (readyDescriptor === undefined && !options.foreground) {
-    await startBackground(settings);
+  const settings = await settingsOf(options);
+  const input: ServerInput = { directory: resolveMountPoint(directory), options, settings };
+  if (!options.foreground) {
+    await startBackground(input);
     return;
   }
-  const { serveInBackground, serveInForeground } = await import('./serve.ts');
-  if (readyDescriptor === undefined) await serveInForeground(path, options, settings);
-  else await serveInBackground(path, options, settings, Number(readyDescriptor));
+  const { serveInForeground } = await import('./serve.ts');
+  await serveInForeground(input);
 }
 
 async function settingsOf({
@@ -54,28 +35,14 @@ async function settingsOf({
   return mergeSettings(configured, [...(pipeBuf === undefined ? [] : [pipeBuf]), ...sysctl]);
 }
 
-/** What the process in the foreground has found to be right. */
-function settingsGiven(): readonly SysctlSetting[] {
-  return JSON.parse(process.env[SETTINGS_VARIABLE] ?? '[]') as SysctlSetting[];
-}
-
-/** A remark about a mount that answers; there may be none. */
-export function tell(remark: string): void {
-  if (remark !== '') process.stderr.write(`ipcfs: ${remark}\n`);
-}
-
-/** Starts this program again with the same arguments, and returns once its mount answers. */
-async function startBackground(settings: readonly SysctlSetting[]): Promise<void> {
+/** Starts the server as a process of its own, with the arguments that people know it by, and returns once its mount answers. */
+async function startBackground(input: ServerInput): Promise<void> {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, main, ...process.argv.slice(2)], {
     detached: true,
     // What the server logs is seen with DEBUG only; otherwise it must not hold on to this terminal.
     stdio: ['ignore', 'ignore', process.env['DEBUG'] === undefined ? 'pipe' : 'inherit', 'pipe'],
-    env: {
-      ...process.env,
-      [READY_DESCRIPTOR_VARIABLE]: String(READY_DESCRIPTOR),
-      [SETTINGS_VARIABLE]: JSON.stringify(settings),
-    },
+    env: { ...process.env, [SERVER_VARIABLE]: JSON.stringify(input) },
   });
   const ready = child.stdio[READY_DESCRIPTOR] as NodeJS.ReadableStream & { destroy(): void };
   let said = '';
@@ -98,7 +65,7 @@ async function startBackground(settings: readonly SysctlSetting[]): Promise<void
       throw new CommandFailure('the server ended without a word');
     return;
   }
-  tell(said.slice(READY.length).trim());
+  remark(said.slice(READY.length).trim());
   ready.destroy();
   child.stderr?.destroy();
   child.unref();

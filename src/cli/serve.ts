@@ -4,17 +4,20 @@ import { returnFreedMemory } from '../host/linux/allocator.ts';
 import * as libc from '../host/linux/libc.ts';
 import { packageVersion } from '../host/package.ts';
 import { mountFileSystem } from '../transports/mount.ts';
-import { report } from './failure.ts';
-import { type MountCommandOptions, READY, tell } from './mount.ts';
-import type { SysctlSetting } from './sysctl-setting.ts';
+import { remark, report } from './failure.ts';
+import {
+  type MountCommandOptions,
+  READY,
+  READY_DESCRIPTOR,
+  SERVER_VARIABLE,
+  type ServerInput,
+} from './server-input.ts';
 
 const STANDARD_ERROR = 2;
 
 async function serve(
-  directory: string,
-  options: MountCommandOptions,
-  settings: readonly SysctlSetting[],
-  onReady: (remark: string) => void,
+  { directory, options, settings }: ServerInput,
+  onReady: (text: string) => void,
 ): Promise<void> {
   process.title = 'ipcfs';
   logByComplaining();
@@ -54,38 +57,32 @@ function exitAfterLibfuse({ transport }: MountCommandOptions): void {
 }
 
 /** Serves until the mount ends or a signal comes. */
-export async function serveInForeground(
-  directory: string,
-  options: MountCommandOptions,
-  settings: readonly SysctlSetting[],
-): Promise<void> {
+export async function serveInForeground(input: ServerInput): Promise<void> {
   try {
-    await serve(directory, options, settings, tell);
+    await serve(input, remark);
   } catch (error) {
     process.exitCode = report(error);
   }
-  exitAfterLibfuse(options);
+  exitAfterLibfuse(input.options);
 }
 
-/** The same for a process of its own, which says on `readyDescriptor` that the mount answers. */
-export async function serveInBackground(
-  directory: string,
-  options: MountCommandOptions,
-  settings: readonly SysctlSetting[],
-  readyDescriptor: number,
-): Promise<void> {
+/** The same in a process of its own, which says when the mount answers. */
+export async function serveInBackground(): Promise<void> {
+  const input = JSON.parse(process.env[SERVER_VARIABLE]!) as ServerInput;
+  // Programs that it starts are no servers.
+  Reflect.deleteProperty(process.env, SERVER_VARIABLE);
   // Holding a working directory would keep the file system that it is on from being unmounted.
   process.chdir('/');
   try {
-    await serve(directory, options, settings, (remark) => {
-      writeSync(readyDescriptor, `${READY}${remark}\n`);
-      closeSync(readyDescriptor);
+    await serve(input, (text) => {
+      writeSync(READY_DESCRIPTOR, `${READY}${text}\n`);
+      closeSync(READY_DESCRIPTOR);
       if (process.env['DEBUG'] === undefined) forgetStandardError();
     });
   } catch (error) {
     process.exitCode = report(error);
   }
-  exitAfterLibfuse(options);
+  exitAfterLibfuse(input.options);
 }
 
 /** The caller stops listening once the mount answers: what is written then must go nowhere, not fail. */

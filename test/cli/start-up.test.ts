@@ -48,5 +48,7 @@ describe('what a command loads before it does anything', () => {
     loadedWith('transports/raw/mount.ts', found);
     expect(found).toContain('host/linux/libc.ts');
     expect(directoriesOf(found)).not.toContain('vfs');
+    // The process in the background parses no arguments.
+    expect(found).not.toContain('commander');
   });
 });
