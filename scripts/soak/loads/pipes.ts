@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expectSame, type Load, type Round, sh, sizeUpTo } from './round.ts';
 
-const BLOCK_BYTES = [1, 100, 512, 4096, 5461, 8191, 8192, 65_536, 100_000, 1_048_576];
+const BLOCK_BYTES = [1, 100, 512, 4096, 5461, 8191, 8192, 65_536, 100_000, 524_288, 1_048_576, 2_097_152];
 /** Fewer bytes than these are moved in blocks of a few bytes: a test of load shall not consist of one-byte writes. */
 const MAX_BLOCKS = 4000;
 const RECORD_BYTES = 512;

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import createDebug from 'debug';
 import { IoRing } from '../../host/linux/io-ring.ts';
 import { IoVector } from '../../host/linux/io-vector.ts';
-import { ENOENT } from '../../kern/errno.ts';
+import { ENOENT, ENOSYS } from '../../kern/errno.ts';
 import { OUT_HEADER_BYTES } from './protocol/constants.ts';
 import type { Reply } from './protocol/reply.ts';
 import type { ReceiveBuffer } from './protocol/request.ts';
@@ -20,15 +20,19 @@ const OUT_HEADER_WORDS = OUT_HEADER_BYTES / Uint32Array.BYTES_PER_ELEMENT;
 /** What answers in the background need of an IoRing. */
 export type Ring = Pick<IoRing, 'startWrite' | 'collect' | 'wait' | 'close'>;
 
+/** On a single processor nobody could copy while the server goes on. */
+function openRingForOthers(): IoRing | number {
+  return availableParallelism() > 1 ? IoRing.open(SLOTS) : -ENOSYS;
+}
+
 /**
  * Answers that threads of the kernel copy to their readers, on another processor, while the server receives the next write. The
  * kernel has no rule about the order of answers.
  */
 export class BackgroundAnswers {
   readonly #descriptor: number;
-  readonly #openRing: () => Ring | number;
-  /** Null until the first answer, and where there can be none. */
-  #ring: Ring | null = null;
+  /** Null where there is none. Opened from the start: later there may be no descriptor for it. */
+  #ring: Ring | null;
   readonly #headers = new Uint8Array(SLOTS * OUT_HEADER_BYTES);
   readonly #headerWords = new Uint32Array(this.#headers.buffer);
   readonly #vector = new IoVector(SLOTS * PARTS);
@@ -36,13 +40,16 @@ export class BackgroundAnswers {
   readonly #buffers: (ReceiveBuffer | null)[] = new Array<null>(SLOTS).fill(null);
   readonly #freeSlots = Array.from({ length: SLOTS }, (_, slot) => slot);
   /** Answers from this size on; Infinity when none can be sent so. */
-  thresholdBytes = availableParallelism() > 1 ? BACKGROUND_BYTES : Infinity;
+  thresholdBytes: number;
   /** Called for each answer that was sent, or that nobody wanted. */
   onSent: (buffer: ReceiveBuffer) => void = () => undefined;
 
-  constructor(descriptor: number, openRing: () => Ring | number = () => IoRing.open(SLOTS)) {
+  constructor(descriptor: number, openRing: () => Ring | number = openRingForOthers) {
     this.#descriptor = descriptor;
-    this.#openRing = openRing;
+    const ring = openRing();
+    if (typeof ring === 'number') log('no io_uring: errno %d', -ring);
+    this.#ring = typeof ring === 'number' ? null : ring;
+    this.thresholdBytes = this.#ring === null ? Infinity : BACKGROUND_BYTES;
   }
 
   get isBusy(): boolean {
@@ -51,9 +58,10 @@ export class BackgroundAnswers {
 
   /** Starts sending the header of `reply` and `length` bytes of `view`, which lies in `buffer`. False when it is to be sent at once. */
   send(reply: Reply, buffer: ReceiveBuffer, view: Uint8Array, start: number, length: number): boolean {
+    const ring = this.#ring;
+    if (ring === null) return false;
     const slot = this.#freeSlots.pop();
     if (slot === undefined) return false;
-    const ring = (this.#ring ??= this.#open());
     // `reply` is used again at once. Its words are few: neither a view nor a call is needed to copy them.
     for (let word = 0; word < OUT_HEADER_WORDS; word++) {
       this.#headerWords[slot * OUT_HEADER_WORDS + word] = reply.words[word]!;
@@ -61,7 +69,7 @@ export class BackgroundAnswers {
     this.#vector.set(slot * PARTS, this.#headers, slot * OUT_HEADER_BYTES, OUT_HEADER_BYTES);
     this.#vector.set(slot * PARTS + 1, view, start, length);
     const vector = this.#vector.addressOf(slot * PARTS);
-    if (ring?.startWrite(this.#descriptor, vector, PARTS, slot) !== true) {
+    if (!ring.startWrite(this.#descriptor, vector, PARTS, slot)) {
       this.#freeSlots.push(slot);
       return false;
     }
@@ -88,14 +96,6 @@ export class BackgroundAnswers {
     this.thresholdBytes = Infinity;
     this.#ring?.close();
     this.#ring = null;
-  }
-
-  #open(): Ring | null {
-    const ring = this.#openRing();
-    if (typeof ring !== 'number') return ring;
-    log('no io_uring: errno %d', -ring);
-    this.thresholdBytes = Infinity;
-    return null;
   }
 
   readonly #onEnd = (slot: number, result: number): void => {
