@@ -10,7 +10,7 @@ const SPARE_BUFFERS = 8;
 const PAGE_BYTES = 4096;
 /** Where the bytes of a WRITE begin. */
 const PAYLOAD_START = IN_HEADER_BYTES + WriteIn.bytes;
-/** Some pages of it are not used: which, its address decides. */
+/** A page of it is not used: which part, its address decides. */
 const ALLOCATED_BYTES = RECEIVE_BUFFER_BYTES + PAGE_BYTES;
 
 /**
