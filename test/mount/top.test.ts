@@ -367,7 +367,8 @@ describeMount('ipcfs top', () => {
       async (size) => {
         await start(size);
         await untilNames('pipes/zz-filled', 'pipes/p77', 'pipes/p1', 'pipes/p2');
-        expect(await names()).toHaveLength(size.rows - 6);
+        // The terminal gets a screen in parts.
+        await until(async () => (await names()).length === size.rows - 6);
         await terminal.press('G');
         await terminal.until(/^>pipes\/p499 /m);
         await terminal.press('PageUp');
