@@ -1,6 +1,24 @@
 import { ENOSYS } from '../../kern/errno.ts';
 import * as libc from './libc.ts';
 
+/** io_uring_setup(2) and io_uring_enter(2), by their numbers. `parameters` is struct io_uring_params. */
+const ioRingSetup = libc.define('long syscall(long, unsigned int, void*)') as (
+  number: number,
+  count: number,
+  parameters: Uint32Array,
+) => number;
+const ioRingEnter = libc.define(
+  'long syscall(long, int, unsigned int, unsigned int, unsigned int, intptr_t, size_t)',
+) as (
+  number: number,
+  descriptor: number,
+  submittedCount: number,
+  awaitedCount: number,
+  flags: number,
+  signals: number,
+  signalsBytes: number,
+) => number;
+
 const SYS_io_uring_setup = 425;
 const SYS_io_uring_enter = 426;
 
@@ -55,7 +73,7 @@ export class IoRing {
   /** A ring for so many calls at a time, or a negative errno: many systems allow nobody one. */
   static open(count: number): IoRing | number {
     const parameters = new Uint32Array(PARAMETER_WORDS);
-    const descriptor = libc.ioRingSetup(SYS_io_uring_setup, count, parameters);
+    const descriptor = ioRingSetup(SYS_io_uring_setup, count, parameters);
     if (descriptor < 0) return -libc.errno();
     const ring = IoRing.#map(descriptor, parameters);
     if (typeof ring === 'number') libc.close(descriptor);
@@ -161,6 +179,6 @@ export class IoRing {
   }
 
   #enter(submittedCount: number, awaitedCount: number, flags: number): number {
-    return libc.ioRingEnter(SYS_io_uring_enter, this.#descriptor, submittedCount, awaitedCount, flags, 0, 0);
+    return ioRingEnter(SYS_io_uring_enter, this.#descriptor, submittedCount, awaitedCount, flags, 0, 0);
   }
 }

@@ -29,8 +29,11 @@ export const libraryFailure: LibraryFailure | null =
  */
 type Pointer = ArrayBufferView | null;
 
-/** A function of the C library. One that this system does not have fails when it is called: other systems load this file too. */
-function define(prototype: string): unknown {
+/**
+ * A function of the C library. One that this system does not have fails when it is called: other systems load this file too. Calls that
+ * one module alone makes are defined there.
+ */
+export function define(prototype: string): unknown {
   try {
     if (library === null) throw libraryFailure!;
     return library.func(prototype);
@@ -129,20 +132,6 @@ const SYS_tkill_arm64 = 130;
 export function tkill(threadId: number, signal: number): number {
   return syscall3(process.arch === 'arm64' ? SYS_tkill_arm64 : SYS_tkill, threadId, signal, 0);
 }
-
-/** The processor that this thread runs on. */
-export const currentProcessor = define('int sched_getcpu()') as () => number;
-/** Sets of processors, one bit each. `threadId` 0 is the calling thread. */
-export const getAffinity = define('int sched_getaffinity(int, size_t, void*)') as (
-  threadId: number,
-  sizeBytes: number,
-  processors: Uint8Array,
-) => number;
-export const setAffinity = define('int sched_setaffinity(int, size_t, void*)') as (
-  threadId: number,
-  sizeBytes: number,
-  processors: Uint8Array,
-) => number;
 
 const SYS_kcmp = 312;
 const SYS_kcmp_arm64 = 272;
@@ -330,24 +319,6 @@ export function pidfdGetDescriptor(pidfd: number, descriptor: number): number {
   return syscall3(SYS_pidfd_getfd, pidfd, descriptor, 0);
 }
 
-/** io_uring_setup(2) and io_uring_enter(2), by their numbers. `parameters` is struct io_uring_params. */
-export const ioRingSetup = define('long syscall(long, unsigned int, void*)') as (
-  number: number,
-  count: number,
-  parameters: Uint32Array,
-) => number;
-export const ioRingEnter = define(
-  'long syscall(long, int, unsigned int, unsigned int, unsigned int, intptr_t, size_t)',
-) as (
-  number: number,
-  descriptor: number,
-  submittedCount: number,
-  awaitedCount: number,
-  flags: number,
-  signals: number,
-  signalsBytes: number,
-) => number;
-
 const nameToHandle = define('long syscall(long, int, const char*, void*, void*, int)') as (
   number: number,
   directory: number,
@@ -398,36 +369,3 @@ export const inotifyRemoveWatch = define('int inotify_rm_watch(int, int)') as (
   descriptor: number,
   watch: number,
 ) => number;
-
-const fsopen = define('long syscall(long, const char*, unsigned int)') as (
-  number: number,
-  type: string,
-  flags: number,
-) => number;
-const fsconfig = define('long syscall(long, long, long, long, long, long)') as (
-  number: number,
-  context: number,
-  command: number,
-  key: number,
-  value: number,
-  auxiliary: number,
-) => number;
-const SYS_fsopen = 430;
-const SYS_fsconfig = 431;
-const SYS_fsmount = 432;
-const FSOPEN_CLOEXEC = 1;
-const FSCONFIG_CMD_CREATE = 6;
-const FSMOUNT_CLOEXEC = 1;
-const MOUNT_ATTR_NOSUID_NODEV_NOEXEC = 0xe;
-
-/** A file system of this type, mounted nowhere: its descriptor, or -1. */
-export function openDetachedMount(type: string): number {
-  const context = fsopen(SYS_fsopen, type, FSOPEN_CLOEXEC);
-  if (context < 0) return -1;
-  const isMade = fsconfig(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0) === 0;
-  const descriptor = isMade
-    ? syscall3(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID_NODEV_NOEXEC)
-    : -1;
-  close(context);
-  return descriptor;
-}

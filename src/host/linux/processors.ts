@@ -1,5 +1,19 @@
-import * as libc from './libc.ts';
+import { define } from './libc.ts';
 import { processStat } from './processes.ts';
+
+/** The processor that this thread runs on. */
+const currentProcessor = define('int sched_getcpu()') as () => number;
+/** Sets of processors, one bit each. `threadId` 0 is the calling thread. */
+const getAffinity = define('int sched_getaffinity(int, size_t, void*)') as (
+  threadId: number,
+  sizeBytes: number,
+  processors: Uint8Array,
+) => number;
+const setAffinity = define('int sched_setaffinity(int, size_t, void*)') as (
+  threadId: number,
+  sizeBytes: number,
+  processors: Uint8Array,
+) => number;
 
 /** A set of processors, one bit each: as many as Linux can be built for. */
 const SET_BYTES = 1024;
@@ -14,15 +28,15 @@ const single = new Uint8Array(SET_BYTES);
  */
 export function moveToProcessorOf(threadId: number): boolean {
   const processor = processStat(threadId)?.processor;
-  if (processor === undefined || processor === libc.currentProcessor()) return false;
+  if (processor === undefined || processor === currentProcessor()) return false;
   // Asked each time: who manages the machine may have changed it.
-  if (libc.getAffinity(OWN_THREAD, allowed.length, allowed) < 0) return false;
+  if (getAffinity(OWN_THREAD, allowed.length, allowed) < 0) return false;
   const at = processor >> 3;
   const bit = 1 << (processor & 7);
   if (((allowed[at] ?? 0) & bit) === 0) return false;
   single[at] = bit;
-  const isMoved = libc.setAffinity(OWN_THREAD, single.length, single) === 0;
+  const isMoved = setAffinity(OWN_THREAD, single.length, single) === 0;
   single[at] = 0;
-  if (isMoved) libc.setAffinity(OWN_THREAD, allowed.length, allowed);
+  if (isMoved) setAffinity(OWN_THREAD, allowed.length, allowed);
   return isMoved;
 }

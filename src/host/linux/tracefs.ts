@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { descriptorErrno } from './descriptor-reserve.ts';
+import { openDetachedMount } from './detached-mount.ts';
 import { withDescriptors } from './spare-descriptor.ts';
 import * as libc from './libc.ts';
 
@@ -21,7 +22,7 @@ export function openTracefs(): Tracefs | number {
   const table = withDescriptors(() => readFileSync('/proc/self/mountinfo', 'latin1'));
   const mounted = MOUNTED_TRACEFS.exec(table)?.[1];
   if (mounted !== undefined) return { path: mounted, close: () => undefined };
-  const descriptor = libc.openDetachedMount('tracefs');
+  const descriptor = openDetachedMount('tracefs');
   if (descriptor < 0) return -descriptorErrno(libc.errno());
   return {
     path: `/proc/self/fd/${descriptor}`,

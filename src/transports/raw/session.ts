@@ -9,7 +9,6 @@ import { sleepingCalls } from '../common/call.ts';
 import { rawCapabilities } from './capabilities.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { Device } from './device.ts';
-import type { GatherUio } from './gather-uio.ts';
 import { ANSWERED, type OpcodeEntry, opcodeTable, STARTED } from './handlers/table.ts';
 import { InFlight } from './in-flight.ts';
 import { NodeTable } from './node-table.ts';
@@ -20,6 +19,7 @@ import { Reporter } from './reporter.ts';
 import type { Placement } from './placement.ts';
 import { type Answerable, Reply } from './protocol/reply.ts';
 import { Request } from './protocol/request.ts';
+import { sendBytes } from './send-bytes.ts';
 import { type Redelivery, SleepingWrites } from './sleeping-writes.ts';
 
 const log = createDebug('ipcfs:session');
@@ -344,7 +344,7 @@ export class Session {
         if (result > 0) {
           this.#sendNotifications();
           reply.header(thread, 0, result);
-          if (!this.#sendInBackground(thread.gather)) device.sendGathered(reply, thread.gather);
+          if (sendBytes(device, this.buffers, reply, thread.gather)) this.reporter.backgroundAnswers++;
         } else {
           this.#answer(thread, result);
         }
@@ -368,17 +368,6 @@ export class Session {
       default:
         this.#answer(thread, result);
     }
-  }
-
-  /** Lets the kernel send a large answer by itself if its bytes lie where nothing else gets before they have been sent. */
-  #sendInBackground(gather: GatherUio): boolean {
-    const { device, reply } = this;
-    if (gather.total < device.backgroundBytes) return false;
-    const buffer = this.buffers.keptBuffer(gather.sources[0]!.buffer);
-    if (buffer === undefined || !device.sendInBackground(reply, gather, buffer)) return false;
-    buffer.answersUnderWay++;
-    this.reporter.backgroundAnswers++;
-    return true;
   }
 
   #answerOpen(thread: InFlight, result: number): void {
