@@ -11,6 +11,8 @@ export default tseslint.config(
       parserOptions: {
         project: [
           'src/*/tsconfig.json',
+          'src/transports/*/tsconfig.json',
+          'src/cli/trace/page/tsconfig.json',
           'test/tsconfig.json',
           'test/simulation/tsconfig.json',
           'scripts/tsconfig.json',
@@ -35,6 +37,8 @@ export default tseslint.config(
       '@typescript-eslint/class-literal-property-style': 'off',
       // File.data is typed by the table of operations beside it, as in the kernels' struct file.
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
+      // An Errno is no number, but its negation is: that is what it is for.
+      '@typescript-eslint/no-unsafe-unary-minus': 'off',
       // Any field may change while an operation sleeps, which the compiler's narrowing does not see.
       '@typescript-eslint/no-unnecessary-condition': 'off',
     },

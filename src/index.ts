@@ -9,10 +9,12 @@ export {
   type KqueueFilter,
   type KqueueFlag,
   type KqueueIdent,
+  type KqueueRefusal,
+  type KqueueResult,
   type KqueueToken,
 } from './library/kqueue.ts';
 export { mount, type Mount, MountFailure, type MountSettings } from './library/mount.ts';
-export { Pipe, type PipeEnd, type PipeOptions, type PipeReadiness } from './library/pipe.ts';
+export { Pipe, type PipeEnd, type PipeOptions, type PipeReadiness, type PipeStat } from './library/pipe.ts';
 export {
   SharedMemory,
   type SegmentAttachment,
@@ -20,4 +22,10 @@ export {
   type SegmentRequest,
   type SharedMemoryOptions,
 } from './library/shared-memory.ts';
-export { type Caller, IpcSystem, type IpcSystemOptions, type WaitOptions } from './library/system.ts';
+export {
+  type Caller,
+  IpcSystem,
+  type IpcSystemOptions,
+  type PipePolicy,
+  type WaitOptions,
+} from './library/system.ts';

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -34,6 +34,21 @@ test('the files that SECURITY.md names are there', () => {
   expect(files.length).toBeGreaterThan(20);
   for (const file of files)
     expect([file, readFileSync(join(root, file), 'utf8') !== '']).toEqual([file, true]);
+});
+
+test('each attack of SECURITY.md has a bound and a test file that exists, and each test of an attack is listed', () => {
+  const section = security.split('## Attacks that are tried\n')[1]!.split('\n## ')[0]!;
+  const rows = section.split('\n').filter((line) => line.startsWith('| ') && !/^\| (attack|---) /.test(line));
+  expect(rows.length).toBeGreaterThan(10);
+  const files = rows.map((row) => {
+    const [, attack, bound, file] = /^\| (.+) \| (.+) \| `(test\/[^`]+\.test\.ts)` \|$/.exec(row) ?? [];
+    expect([row, attack, bound]).toEqual([row, expect.any(String), expect.any(String)]);
+    expect([row, existsSync(join(root, file!))]).toEqual([row, true]);
+    return file!;
+  });
+  const directory = 'test/mount/hostile';
+  const attacks = readdirSync(join(root, directory)).filter((name) => name !== 'harness.test.ts');
+  expect(attacks.filter((name) => !files.includes(`${directory}/${name}`))).toEqual([]);
 });
 
 test('names of tests are found as they are written', () => {

@@ -6,6 +6,7 @@ import type { Operation } from '../../src/kern/operation.ts';
 import { Thread } from '../../src/kern/scheduler.ts';
 import { MemoryReadUio, WriteUio } from '../../src/kern/uio.ts';
 import { type DescriptorTable, pipe2 } from '../../src/pipe/anonymous.ts';
+import { queueFor } from '../../src/pipe/options/queue.ts';
 import { PipeSubsystem } from '../../src/pipe/subsystem.ts';
 import { compare, ratioAtLeast, type Row } from './rows.ts';
 
@@ -21,7 +22,7 @@ const rate = (startMs: number): number => TOTAL_BYTES / 1000 / (performance.now(
 /** Megabytes a second of a thread that reads 64 KiB and one that writes 64 KiB, on a pipe of the engine, without a mount. */
 function engineRate(): number {
   const kernel = new Kernel(new LinuxHost());
-  const pipes = new PipeSubsystem(kernel);
+  const pipes = new PipeSubsystem(kernel, queueFor);
   const files = pipe2(pipes, unlimited, 0, rootCredentials);
   if (typeof files === 'number') throw new Error(`pipe2: ${files}`);
   const [reader, writer] = files;

@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util';
 import { BenchMount } from './bench-mount.ts';
 import { bulkThroughput } from './bulk.ts';
+import { callsOfC } from './c-calls.ts';
 import { blockedReaders } from './crowd.ts';
 import { engineAlone } from './engine.ts';
 import { keyLookups } from './keys.ts';
@@ -16,7 +17,9 @@ import { mappedStores } from './memory.ts';
 import { formatRows, type Row } from './rows.ts';
 import { idleServer } from './server.ts';
 import { oneByteOperations } from './small.ts';
+import { longestSteps } from './steps.ts';
 import { callsBesideTables } from './tables.ts';
+import { tracedCalls } from './trace.ts';
 
 const DEFAULT_ROUNDS = 5;
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -32,7 +35,10 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   memory: mappedStores,
   crowd: blockedReaders,
   tables: callsBesideTables,
+  trace: tracedCalls,
+  steps: longestSteps,
   knotes: knoteCosts,
+  c: callsOfC,
   keys: (_mount, rounds) => keyLookups(rounds),
   engine: (_mount, rounds) => engineAlone(rounds),
   server: (_mount, rounds) => idleServer(rounds),

@@ -1,9 +1,10 @@
 import type { Argument, Command, Option } from 'commander';
 import { optionsOf, visibleCommands } from '../../src/cli/completion/complete.ts';
+import { infoColumns } from '../../src/cli/help/columns.ts';
 import { findTopic } from '../../src/cli/help/topic-text.ts';
 import { TOPICS } from '../../src/cli/help/topics.ts';
 import { tunableVariables } from '../../src/cli/help/tunables.ts';
-import { mountOptionName, mountOptions } from '../../src/cli/mount-helper.ts';
+import { mountOptionName, mountOptions } from '../../src/cli/mount/mount-helper.ts';
 import { escapeRoff, prose, quoteRoff, renderAsRoff, tagged } from './roff.ts';
 
 /** The manual page of ipcfs in the macros of man(7), made from the tree of commands and from the topics of `ipcfs help`. */
@@ -27,7 +28,7 @@ export function manualPage(root: Command): string {
       `.SH ${quoteRoff(name.toUpperCase())}`,
       `${escapeRoff(summary)}.`,
       ...renderAsRoff(findTopic(name).tokens),
-      ...(name === 'sysctl' ? tunables() : []),
+      ...(name === 'sysctl' ? tunables() : name === 'info' ? columns() : []),
     ]),
     '.SH FSTAB',
     'In fstab(5) and with mount(8) the options of',
@@ -38,10 +39,16 @@ export function manualPage(root: Command): string {
     ...tagged('0', 'Done.'),
     ...tagged('1', 'Failed; one line on standard error says why, and what to do.'),
     ...tagged('2', 'Wrong usage.'),
-    ...tagged('3', 'ipcfs waits --check has found a deadlock.'),
-    ...tagged('3', 'ipcfs waits --check has found a deadlock.'),
-    ...tagged('124', 'The time of ipcfs wait --timeout has passed.'),
+    ...tagged('3', 'ipcfs waits --check, or ipcfs run, has found a deadlock.'),
+    ...tagged('4', 'The command of ipcfs run --leaks has left something.'),
+    ...tagged('124', 'The time of ipcfs wait --timeout, or ipcfs run --timeout, has passed.'),
+    ...tagged('126', 'The command of ipcfs run cannot be executed.'),
+    ...tagged('127', 'The command of ipcfs run is not found.'),
+    ...tagged('others', 'The status of the command of ipcfs run; 128 + N when signal N has ended it.'),
     '.SH ENVIRONMENT',
+    ...tagged('IPCFS', 'The mount point, for the command of ipcfs run.'),
+    ...tagged('SHELL', 'What ipcfs run starts without a command.'),
+    ...tagged('TMPDIR', 'Where ipcfs run makes its mount point; /tmp without it.'),
     ...tagged('DEBUG', 'ipcfs:* logs to standard error.'),
   ];
   return `${lines.join('\n')}\n`;
@@ -82,6 +89,12 @@ function tunables(): string[] {
       minimum === undefined && maximum === undefined ? '' : ` (${minimum ?? ''}..${maximum ?? ''})`;
     return tagged(name, `${description}${range}`);
   });
+}
+
+function columns(): string[] {
+  return infoColumns().flatMap(({ table, name, description }) =>
+    tagged(`${table} ${name}`, description.replaceAll('`', '')),
+  );
 }
 
 function fstabOptions(mount: Command): string[] {

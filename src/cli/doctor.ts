@@ -1,15 +1,23 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { FileClosings } from '../host/linux/file-closings.ts';
+import { FileClosings } from '../host/linux/descriptors/file-closings.ts';
+import { CAP_SYS_ADMIN, hasCapability } from '../host/linux/processes/capabilities.ts';
+import { findProgram } from '../host/find-program.ts';
 import * as libc from '../host/linux/libc.ts';
-import { availableEvents } from '../host/linux/process-events.ts';
-import { loadPlatform } from '../host/platform.ts';
-import { errnoName } from '../kern/errno.ts';
-import { deviceFailure, FUSE_DEVICE } from '../transports/raw/fuse-mount.ts';
-import { type Capabilities, CAPABILITY_LOSSES, CAPABILITY_NAMES, kebab } from '../transports/capabilities.ts';
+import { copyRights } from '../host/linux/foreign/rights.ts';
+import { availableEvents } from '../host/linux/events/process-events.ts';
+import { loadPlatform } from '../host/load-platform.ts';
+import { ENOENT, errnoName } from '../kern/errno.ts';
+import { deviceFailure, FUSE_DEVICE } from '../transports/common/fuse-device.ts';
+import {
+  type Capabilities,
+  CAPABILITY_LOSSES,
+  CAPABILITY_NAMES,
+  kebab,
+} from '../transports/common/capabilities.ts';
 import { loadModule } from '../transports/fuse-native/binding.ts';
-import { EXIT_FAILURE } from './failure.ts';
+import { EXIT_FAILURE } from './failures.ts';
+import { printableLine } from './printable.ts';
 
 /** One thing that a mount needs or profits from. */
 interface Finding {
@@ -30,7 +38,7 @@ export async function doctor({ fuseModule }: { fuseModule: string }): Promise<nu
   const findings = [platform(), ...linux, ...(await binding(fuseModule))];
   for (const { what, isFine, isNeeded, detail } of findings) {
     const verdict = isFine ? 'ok     ' : isNeeded ? 'MISSING' : 'no     ';
-    process.stdout.write(`${verdict} ${what.padEnd(22)} ${detail}\n`);
+    process.stdout.write(`${verdict} ${what.padEnd(22)} ${printableLine(detail)}\n`);
   }
   const isPossible = findings.every(({ isFine, isNeeded }) => isFine || !isNeeded);
   process.stdout.write(
@@ -51,7 +59,7 @@ function losses(capabilities: Capabilities): Finding[] {
 
 /** What takes calls of the C library: the first transport, and what it can do. */
 function libraryUses(): Finding[] {
-  if (libc.libraryFailure === null) return [segments(), ...hostEvents()];
+  if (libc.libraryFailure === null) return [segments(), ...hostEvents(), foreignDescriptors()];
   const detail = libc.libraryFailure.message;
   return [{ what: 'transport raw', isFine: false, isNeeded: false, detail }];
 }
@@ -88,7 +96,7 @@ function platform(): Finding {
 function device(): Finding {
   const what = FUSE_DEVICE;
   if (!existsSync(FUSE_DEVICE)) {
-    return { what, isFine: false, isNeeded: true, detail: deviceFailure(2).message };
+    return { what, isFine: false, isNeeded: true, detail: deviceFailure(-ENOENT).message };
   }
   if (process.getuid!() !== 0) {
     // The helper opens it with the rights of its user.
@@ -104,19 +112,10 @@ function device(): Finding {
   try {
     closeSync(openSync(FUSE_DEVICE, 'r+'));
   } catch (error) {
-    const { message } = deviceFailure(-(error as NodeJS.ErrnoException).errno!);
+    const { message } = deviceFailure((error as NodeJS.ErrnoException).errno!);
     return { what, isFine: false, isNeeded: true, detail: message };
   }
   return { what, isFine: true, isNeeded: true, detail: 'there, and you may open it' };
-}
-
-const CAP_SYS_ADMIN = 21;
-
-/** Whether this process has the capability, in one of the sets of /proc/self/status: CapEff now, CapBnd after a set-user-id exec. */
-function hasCapability(set: 'CapEff' | 'CapBnd', capability: number): boolean {
-  const digits = new RegExp(`^${set}:\\s*([0-9a-f]+)$`, 'm').exec(readOptional('/proc/self/status'))?.[1];
-  // A system that does not say has no such restriction.
-  return digits === undefined || ((BigInt(`0x${digits}`) >> BigInt(capability)) & 1n) === 1n;
 }
 
 /** Whether and how this process may mount: by itself as root, or through the helper, which needs to become root. */
@@ -193,14 +192,19 @@ function segments(): Finding {
   if (typeof closings === 'number') {
     return found(
       false,
-      `mapped as their memory itself, but detached at the last close (${errnoName(-closings)}): raise fs.inotify.max_user_instances`,
+      `mapped as their memory itself, but detached at the last close (${errnoName(closings)}): raise fs.inotify.max_user_instances`,
     );
   }
   closings.close();
   return found(true, 'mapped as their memory itself, at the speed of tmpfs');
 }
 
-/** What kqueues can hear of processes; everything else that they watch is in the mount. */
+/** Whether kqueues can watch descriptors that are none of the mount. */
+function foreignDescriptors(): Finding {
+  return { what: 'other descriptors', isNeeded: false, ...copyRights() };
+}
+
+/** What kqueues can hear of processes. */
 function hostEvents(): Finding[] {
   const { hearsForks, hearsSignals } = availableEvents();
   return [
@@ -230,19 +234,6 @@ function isAccessible(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function findProgram(name: string): string | null {
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
-    const path = join(directory, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // Look further.
-    }
-  }
-  return null;
 }
 
 function readOptional(path: string): string {

@@ -2,6 +2,7 @@ import { Command, Help, type Option } from 'commander';
 import { COMMANDS } from './commands.ts';
 import { topicList } from './help/command.ts';
 import { packageVersion } from '../host/package.ts';
+import { printableLine } from './printable.ts';
 
 /** The command line: what parses it, and what help, completion and the manual are made from. */
 export function program(): Command {
@@ -48,5 +49,5 @@ function oneLine(text: string, help: string): string {
     // "too many arguments for 'mount'. Expected 1 argument but got 2.": the help tells how many.
     .replace(/\. Expected .*$/, '')
     .replace(/\s*\n\s*/g, ' ');
-  return `ipcfs: ${message}: see '${help}'\n`;
+  return `ipcfs: ${printableLine(message)}: see '${help}'\n`;
 }

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
-import { endWithFailure, exitNow } from './ending.ts';
-import { EXIT_FAILURE, EXIT_USAGE, UsageFailure } from './failure.ts';
-import { fromMountHelper } from './mount-helper.ts';
+import { endWithFailure, exitNow } from './exit.ts';
+import { EXIT_FAILURE, EXIT_USAGE, UsageFailure } from './failures.ts';
+import { fromMountHelper } from './mount/mount-helper.ts';
 import { program } from './program.ts';
 
 // Nobody reads what is printed any more (`ipcfs doctor | head -n 1`, a terminal that has gone): there is nobody to tell.

@@ -11,7 +11,7 @@ const UNKNOWN = 'EIO';
 /** A result in Linux's error numbers as the host's: a negative errno is translated by its name, anything else is left alone. */
 export function hostResult(result: number, table: ErrnoTable = constants.errno): number {
   if (result >= 0) return result;
-  const number = table[errnoName(-result)] ?? table[UNKNOWN]!;
+  const number = table[errnoName(result)] ?? table[UNKNOWN]!;
   return -number;
 }
 

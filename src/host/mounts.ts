@@ -1,5 +1,5 @@
 import { darwinMountTable } from './darwin/mount-table.ts';
-import { type MountEntry, mountTable as linuxMountTable } from './linux/mount-table.ts';
+import { type MountEntry, mountTable as linuxMountTable } from './linux/mounts/mount-table.ts';
 
 /** What the kernel's table calls our mounts: the type on Linux. */
 export const FILE_SYSTEM_TYPE = 'fuse.ipcfs';

@@ -1,11 +1,8 @@
 import type { Host } from '../kern/host.ts';
 import type { ProcessEvents } from '../kern/process-events.ts';
 import type { StorageMemory } from '../shm/storage.ts';
-import type { Mapping } from './linux/mappings.ts';
+import type { MappingsSeen } from './linux/processes/mappings.ts';
 import type { PollSources } from './poll-sources.ts';
-
-/** Runs a program to its end: its exit status, -1 when it could not be run or took too long. */
-export type RunProgram = (program: string, args: readonly string[]) => Promise<number>;
 
 /** Asks for the handle of the open file that a process has at a descriptor. */
 export type AskHandle = (question: {
@@ -35,16 +32,18 @@ export interface Platform {
   createMemory(): StorageMemory;
   /** Null where the host tells nothing of its processes. */
   createProcessEvents(sources: PollSources): ProcessEvents | null;
+  /**
+   * Takes the mount at `directory` away, and ends the calls that its server holds; false where that needs another way. It looks at the mount,
+   * so a thread that serves it must not ask.
+   */
+  detach(directory: string): boolean;
   /** Takes the mount at `directory` away although it is in use, from another process. False when that failed. */
   unmount(directory: string): Promise<boolean>;
-  /** Whether `pid`, which a server has given for its own, is a server here: this process may see other numbers than that one does. */
-  isServer(pid: number): boolean;
-  /** Which processes map which inodes of the mount at `directory`; null where the host cannot tell. */
-  readonly findMappings: ((directory: string) => Promise<readonly Mapping[]>) | null;
-}
-
-/** The platform that this program runs on; only its own code is loaded. */
-export async function loadPlatform(name: NodeJS.Platform = process.platform): Promise<Platform> {
-  if (name === 'darwin') return (await import('./darwin/darwin-platform.ts')).createDarwinPlatform();
-  return (await import('./linux/linux-platform.ts')).createLinuxPlatform();
+  /**
+   * Whether `pid`, which the server of the mount at `directory` has given for its own, is a server here, and one of the user who mounted:
+   * this process may see other numbers than that one does, and a mount of another user may name any.
+   */
+  isServer(pid: number, directory: string): boolean;
+  /** Which processes map which inodes of the mount at `directory`; null where the host cannot tell. One look at a time; null from it when nothing could be seen. */
+  readonly findMappings: ((directory: string) => Promise<MappingsSeen | null>) | null;
 }

@@ -1,6 +1,8 @@
 /** A descriptor that something of the host can be heard on. */
 export interface PollSource {
   readonly descriptor: number;
+  /** Somebody waits for what it will tell: it is looked at whenever there is no request. */
+  readonly isAwaited?: boolean;
   /** There is something to read, or the other end is gone. Takes what there is without waiting. */
   readable(): void;
 }

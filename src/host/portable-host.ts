@@ -4,6 +4,7 @@ import {
   type CallerDescription,
   type DescriptorTarget,
   type Host,
+  ProcessEnding,
   type ResourceUsage,
   type SignalOwner,
   UNKNOWN_IDENTITY,
@@ -38,12 +39,20 @@ export class PortableHost implements Host {
     // The caller's thread is not known.
   }
 
+  signalCaller(): number {
+    return -EOPNOTSUPP;
+  }
+
   processOf(threadId: number): number {
     return threadId;
   }
 
   describeDescriptor(): DescriptorTarget | null {
     return null;
+  }
+
+  endingOf(): ProcessEnding {
+    return ProcessEnding.None;
   }
 
   describeThread(): CallerDescription | null {

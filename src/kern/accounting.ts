@@ -1,5 +1,5 @@
 import { assert } from './assert.ts';
-import { EAGAIN, EDQUOT, EMFILE, ENOMEM, ENOSPC } from './errno.ts';
+import { EAGAIN, EDQUOT, EMFILE, ENOLCK, ENOMEM, ENOSPC } from './errno.ts';
 
 /** What a user's account counts. The order is that of `resources`. */
 export const Resource = {
@@ -14,6 +14,10 @@ export const Resource = {
   Segments: 8,
   SegmentBytes: 9,
   BlockedCalls: 10,
+  Locks: 11,
+  BlockedBytes: 12,
+  Faults: 13,
+  ForeignFiles: 14,
 } as const;
 export type Resource = (typeof Resource)[keyof typeof Resource];
 
@@ -30,28 +34,38 @@ export const resources = [
   'segments',
   'segment_bytes',
   'blocked_calls',
+  'locks',
+  'blocked_bytes',
+  'faults',
+  'foreign_files',
 ] as const satisfies readonly string[];
 
 /** What a charge that the quota does not hold is refused with, by resource. */
-const quotaErrnos: readonly number[] = [
-  EDQUOT,
-  EDQUOT,
-  ENOMEM,
-  EMFILE,
-  ENOMEM,
-  ENOMEM,
-  ENOMEM,
-  ENOMEM,
-  ENOSPC,
-  ENOMEM,
-  EAGAIN,
+const quotaRefusals: readonly number[] = [
+  -EDQUOT,
+  -EDQUOT,
+  -ENOMEM,
+  -EMFILE,
+  -ENOMEM,
+  -ENOMEM,
+  -ENOMEM,
+  -ENOMEM,
+  -ENOSPC,
+  -ENOMEM,
+  -EAGAIN,
+  -ENOLCK,
+  -EAGAIN,
+  -EDQUOT,
+  -ENOMEM,
 ];
 
 /**
  * About what one of each takes of the server's own memory, in bytes, by resource. 0: its memory is asked for where it is taken (rings
  * when their first byte comes, segments as their pages are used).
  */
-const costsBytes: readonly number[] = [1024, 1024, 0, 1024, 1, 2048, 1024, 512, 2048, 0, 2048];
+const costsBytes: readonly number[] = [
+  1024, 1024, 0, 1024, 1, 2048, 1024, 512, 2048, 0, 2048, 256, 0, 2048, 1024,
+];
 
 /**
  * What one user has of everything that is limited per user (struct uidinfo). Whatever is charged is released by the object that was
@@ -84,13 +98,13 @@ export class Account {
   }
 
   /**
-   * Takes `amount` more: 0, or with nothing taken the errno of a user whose quota does not hold it, or ENOMEM when the server has no
+   * Takes `amount` more: 0, or with nothing taken the negative errno of a user whose quota does not hold it, or -ENOMEM when the server has no
    * memory left for anybody.
    */
   charge(resource: Resource, amount = 1): number {
     let error = 0;
-    if (!this.holds(resource, amount)) error = quotaErrnos[resource]!;
-    else if (!this.#accounts.hasMemory(costsBytes[resource]! * amount)) error = ENOMEM;
+    if (!this.holds(resource, amount)) error = quotaRefusals[resource]!;
+    else if (!this.#accounts.hasMemory(costsBytes[resource]! * amount)) error = -ENOMEM;
     if (error === 0) this.#used[resource]! += amount;
     else this.#refused[resource]!++;
     return error;
@@ -103,7 +117,7 @@ export class Account {
     this.#used[resource] = used;
   }
 
-  /** Makes a charge of `before` one of `after`: 0, or an errno of `charge` with `before` still charged. */
+  /** Makes a charge of `before` one of `after`: 0, or a negative errno of `charge` with `before` still charged. */
   recharge(resource: Resource, before: number, after: number): number {
     if (after > before) return this.charge(resource, after - before);
     this.release(resource, before - after);
@@ -118,6 +132,7 @@ export class Account {
 export class Accounts {
   readonly #accounts = new Map<number, Account>();
   readonly #limits: (() => number)[] = resources.map(() => () => Infinity);
+  readonly #limitListeners: (() => void)[] = [];
   readonly #exempt = new Set([0]);
   readonly #hasMemory: (sizeBytes: number) => boolean;
 
@@ -157,5 +172,16 @@ export class Accounts {
   /** `limit` is asked at each charge, so it may follow another tunable. What a user has beyond a lowered limit stays. */
   setLimit(resource: Resource, limit: () => number): void {
     this.#limits[resource] = limit;
+    this.limitChanged(resource);
+  }
+
+  /** Calls `listener` after each change of the limit. */
+  onLimitChange(resource: Resource, listener: () => void): void {
+    this.#limitListeners[resource] = listener;
+  }
+
+  /** What the limit is made of has changed. */
+  limitChanged(resource: Resource): void {
+    this.#limitListeners[resource]?.();
   }
 }

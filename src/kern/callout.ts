@@ -1,3 +1,4 @@
+import { assert } from './assert.ts';
 import type { Clock } from './clock.ts';
 
 /** A function to be called once at a time; made by `CalloutQueue.schedule`. */
@@ -9,6 +10,9 @@ export interface Callout {
   /** Order among equal deadlines. */
   readonly sequence: number;
 }
+
+/** Callouts that are fired before the clock is looked at. */
+const LOOK_INTERVAL = 16;
 
 /** Pending callouts of one clock: a binary heap, so that scheduling and cancelling are O(log n). */
 export class CalloutQueue {
@@ -64,14 +68,27 @@ export class CalloutQueue {
     this.#siftUp(last.position);
   }
 
-  /** Fires what is due, earliest first. A callout scheduled by another runs in the same call if it is due too. */
-  runExpired(): void {
+  /**
+   * Fires what is due, earliest first. A callout scheduled by another runs in the same call if it is due too. What is due when `limitMs`
+   * have passed is left for the next call.
+   */
+  runExpired(limitMs = Infinity): void {
     const nowMs = this.nowMs();
-    for (;;) {
+    for (let count = 1; ; count++) {
       const first = this.#heap[0];
       if (first === undefined || first.deadlineMs > nowMs) return;
       this.cancel(first);
       first.fire();
+      if (limitMs !== Infinity && count % LOOK_INTERVAL === 0 && this.nowMs() >= nowMs + limitMs) return;
+    }
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    for (const [position, callout] of this.#heap.entries()) {
+      assert(callout.position === position, 'a callout knows its position');
+      const parent = this.#heap[(position - 1) >> 1];
+      assert(position === 0 || !this.#before(callout, parent!), 'no callout is due before its parent');
     }
   }
 

@@ -1,92 +1,112 @@
+declare const sign: unique symbol;
+
 /**
- * Error numbers, in the numbering of Linux. Engines return them negated; a transport on another host
- * translates at its edge.
+ * An error number with the sign that it has in C. It is not a `number`, but its negation is: to return one that is not negated, or to
+ * compare a result with it, is a type error.
  */
-export const EPERM = 1;
-export const ENOENT = 2;
-export const ESRCH = 3;
-export const EINTR = 4;
-export const EIO = 5;
-export const ENXIO = 6;
-export const E2BIG = 7;
-export const EBADF = 9;
-export const EAGAIN = 11;
-export const ENOMEM = 12;
-export const EACCES = 13;
-export const EFAULT = 14;
-export const EBUSY = 16;
-export const EEXIST = 17;
-export const EXDEV = 18;
-export const ENODEV = 19;
-export const ENOTDIR = 20;
-export const EISDIR = 21;
-export const EINVAL = 22;
-export const ENFILE = 23;
-export const EMFILE = 24;
-export const ENOTTY = 25;
-export const ENOSPC = 28;
-export const ESPIPE = 29;
-export const EROFS = 30;
-export const EMLINK = 31;
-export const EPIPE = 32;
-export const ENAMETOOLONG = 36;
-export const ENOSYS = 38;
-export const ELOOP = 40;
-export const ENOTEMPTY = 39;
-export const EPROTO = 71;
-export const EILSEQ = 84;
-export const EOPNOTSUPP = 95;
-export const ECONNABORTED = 103;
-export const ENOBUFS = 105;
-export const ENOTCONN = 107;
-export const ETIMEDOUT = 110;
-export const EDQUOT = 122;
+export interface Errno {
+  readonly [sign]: '+';
+}
 
-const names = new Map<number, string>(
-  Object.entries({
-    EPERM,
-    ENOENT,
-    ESRCH,
-    EINTR,
-    EIO,
-    ENXIO,
-    E2BIG,
-    EBADF,
-    EAGAIN,
-    ENOMEM,
-    EACCES,
-    EFAULT,
-    EBUSY,
-    EEXIST,
-    EXDEV,
-    ENODEV,
-    ENOTDIR,
-    EISDIR,
-    EINVAL,
-    ENFILE,
-    EMFILE,
-    ENOTTY,
-    ENOSPC,
-    ESPIPE,
-    EROFS,
-    EMLINK,
-    EPIPE,
-    ENAMETOOLONG,
-    ENOSYS,
-    ELOOP,
-    ENOTEMPTY,
-    EPROTO,
-    EILSEQ,
-    EOPNOTSUPP,
-    ECONNABORTED,
-    ENOBUFS,
-    ENOTCONN,
-    ETIMEDOUT,
-    EDQUOT,
-  }).map(([name, value]) => [value, name]),
-);
+/** Error numbers of Linux. Results are a count, or one of these negated; a transport on another host translates at its edge. */
+const errnos = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  E2BIG: 7,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ENOTTY: 25,
+  ENOSPC: 28,
+  ESPIPE: 29,
+  EROFS: 30,
+  EMLINK: 31,
+  EPIPE: 32,
+  EDEADLK: 35,
+  ENAMETOOLONG: 36,
+  ENOLCK: 37,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ELOOP: 40,
+  EPROTO: 71,
+  EOVERFLOW: 75,
+  EILSEQ: 84,
+  EOPNOTSUPP: 95,
+  ECONNABORTED: 103,
+  ENOBUFS: 105,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  EDQUOT: 122,
+};
 
-/** The symbolic name of a positive error number, or `errno N` for one that has no name here. */
-export function errnoName(errno: number): string {
-  return names.get(errno) ?? `errno ${errno}`;
+export const {
+  EPERM,
+  ENOENT,
+  ESRCH,
+  EINTR,
+  EIO,
+  ENXIO,
+  E2BIG,
+  EBADF,
+  EAGAIN,
+  ENOMEM,
+  EACCES,
+  EFAULT,
+  EBUSY,
+  EEXIST,
+  EXDEV,
+  ENODEV,
+  ENOTDIR,
+  EISDIR,
+  EINVAL,
+  ENFILE,
+  EMFILE,
+  ENOTTY,
+  ENOSPC,
+  ESPIPE,
+  EROFS,
+  EMLINK,
+  EPIPE,
+  EDEADLK,
+  ENAMETOOLONG,
+  ENOLCK,
+  ENOSYS,
+  ENOTEMPTY,
+  ELOOP,
+  EPROTO,
+  EOVERFLOW,
+  EILSEQ,
+  EOPNOTSUPP,
+  ECONNABORTED,
+  ENOBUFS,
+  ENOTCONN,
+  ETIMEDOUT,
+  EDQUOT,
+} = errnos as unknown as Readonly<Record<keyof typeof errnos, Errno>>;
+
+const names = new Map<number, string>(Object.entries(errnos).map(([name, errno]) => [-errno, name]));
+
+/** The name of a negative errno, without the sign, or `errno N` for one that has no name here. */
+export function errnoName(result: number): string {
+  return names.get(result) ?? `errno ${-result}`;
+}
+
+/** An errno with the other sign, for formats in which it is positive. 0 stays 0, where `-` would make -0 of it. */
+export function negatedErrno(errno: number): number {
+  return errno === 0 ? 0 : -errno;
 }

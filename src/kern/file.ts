@@ -1,4 +1,5 @@
 import { type Account, Resource } from './accounting.ts';
+import { assert } from './assert.ts';
 import type { Credentials } from './credentials.ts';
 import type { Knote } from './klist.ts';
 import type { Operation } from './operation.ts';
@@ -38,12 +39,25 @@ export interface FileOps {
   /** 0 or a negative errno. */
   ioctl(file: File, command: number, argument: IoctlArgument, credentials: Credentials): number;
   /**
+   * An ioctl whose argument is a structure: it takes the bytes of `input` and gives those that it moves to `output`. What the caller's
+   * ioctl(2) returns, or a negative errno: at once, or as the result of an operation. Bytes that the operation has moved are its own, so
+   * it may sleep after that; `input` is not.
+   */
+  exchange?(
+    file: File,
+    input: Uint8Array,
+    output: ReadUio,
+    credentials: Credentials,
+  ): Operation<number> | number;
+  /**
    * The poll bits that hold now, or a negative errno. A `poller` is recorded, ready or not, and hears once when that may
    * have changed.
    */
   poll(file: File, events: number, poller: Poller | null, credentials: Credentials): number;
   /** Gives the knote its filter and puts it on the object's list; 0 or a negative errno. */
   kqfilter(file: File, knote: Knote): number;
+  /** A process closes one of its descriptors of the file, or ends; other references may be left. Only for files that ask for it. */
+  descriptorClosed?(file: File, credentials: Credentials): void;
   /** Called once, when the last reference goes. */
   close(file: File): Operation<number>;
 }
@@ -72,6 +86,10 @@ export class File {
    * when it first writes. -1 when there is nothing to wait for.
    */
   pipeMeeting = -1;
+  /** Set by the open of a file that needs `descriptorClosed`. */
+  wantsCloses = false;
+  /** Set by a transport that calls `descriptorClosed` for each close of a descriptor. */
+  areClosesReported = false;
   /** Reads and writes that moved data (P49, P67). */
   messagesReceived = 0;
   messagesSent = 0;
@@ -105,10 +123,16 @@ export class File {
    * has memory for them. The caller answers ENOMEM.
    */
   hold(sizeBytes: number): boolean {
+    assert(sizeBytes >= 0, 'a file gives back no more bytes than it holds');
     const error = this.account?.recharge(Resource.HeldBytes, this.#heldBytes, sizeBytes) ?? 0;
     if (error !== 0) return false;
     this.#heldBytes = sizeBytes;
     return true;
+  }
+
+  /** Bytes that the opener is charged for. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** As `hold`, for `sizeBytes` more, or less. */

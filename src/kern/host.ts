@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 import type { Credentials } from './credentials.ts';
+import type { Work } from './work.ts';
 
 /** The receiver of SIGIO: a process (id > 0) or a process group (id < 0), as it was when the owner was set. */
 export interface SignalOwner {
@@ -31,9 +32,24 @@ export interface ResourceUsage {
   readonly startedSeconds: number;
 }
 
+/** How a process fares, or has ended. */
+export const ProcessEnding = {
+  /** It runs, or nobody can tell. */
+  None: 0,
+  /** It exits, or has exited, by itself. */
+  Exit: 1,
+  /** A signal ends it, or has ended it. */
+  Signal: 2,
+  /** There is no such process any more, and nobody knows how it has ended. */
+  Gone: 3,
+} as const;
+export type ProcessEnding = (typeof ProcessEnding)[keyof typeof ProcessEnding];
+
 /** Who makes a call, for people. */
 export interface CallerDescription {
   readonly process: number;
+  /** The process that has made it, or that it was left to; 0 when that is not known. */
+  readonly parent: number;
   /** One character a byte, as the system shows it: at most 15 of them on Linux. */
   readonly command: string;
 }
@@ -54,13 +70,21 @@ export interface Host {
   postSigio(owner: SignalOwner): void;
   /**
    * Sends what a host that collects signals has collected: to be called before the call that has caused them is answered. One call may
-   * cause very many for the same receiver, and a pending SIGIO is one SIGIO.
+   * cause very many for the same receiver, and a pending SIGIO is one SIGIO. A few receivers get theirs at once; the others and the
+   * members of groups get them by the work that this returns, null when there is none or it is being done.
    */
-  flushSigio?(): void;
+  flushSigio?(): Work<void> | null;
   /** Sends SIGPIPE to the thread that made a call (rule P52). */
   postSigpipe(threadId: number): void;
+  /**
+   * Sends a signal (a name without SIG) to the process of a thread, if `credentials` may signal it. 1 when the signal ends what the thread
+   * waits for, 0 when the process ignores it or the thread blocks it, or a negative errno.
+   */
+  signalCaller(threadId: number, signal: string, credentials: Credentials): number;
   /** The process that a thread belongs to; the thread's own number when that cannot be found out. */
   processOf(threadId: number): number;
+  /** How the process of a thread fares: to be asked while one of its descriptors is closed, or later. */
+  endingOf(threadId: number): ProcessEnding;
   /** The process that a thread belongs to and its command's name; null when the thread cannot be found. */
   describeThread(threadId: number): CallerDescription | null;
   /** The file of this mount behind a process's descriptor; null when it is none, or cannot be looked at. */

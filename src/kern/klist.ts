@@ -1,3 +1,4 @@
+import { assert } from './assert.ts';
 import type { File } from './file.ts';
 
 /** Event filters, in DragonFly's numbering. */
@@ -11,6 +12,9 @@ export const EVFILT_TIMER = -7;
 export const EVFILT_EXCEPT = -8;
 export const EVFILT_USER = -9;
 
+/** Calls that wait in an open. No BSD has it: DragonFly's filters end at -10, FreeBSD's at -13, and those of macOS at -18. */
+export const EVFILT_OPEN = -32;
+
 /** What a VNODE knote hears of, as hints of Klist.notify. */
 export const NOTE_DELETE = 0x01;
 export const NOTE_WRITE = 0x02;
@@ -21,6 +25,7 @@ export const NOTE_RENAME = 0x20;
 export const NOTE_REVOKE = 0x40;
 
 export const EV_ONESHOT = 0x0010;
+export const EV_NODATA = 0x1000;
 export const EV_EOF = 0x8000;
 
 /** What a filter does for its knotes. */
@@ -39,6 +44,8 @@ export interface Knote {
   /** EV_EOF and EV_ONESHOT are set here by filters and lists. */
   flags: number;
   fflags: number;
+  /** The notes that the registration asks for (kn_sfflags). */
+  readonly savedFflags: number;
   data: number | bigint;
   filterOps: FilterOps | null;
   /** The object that the filter looks at. */
@@ -125,5 +132,18 @@ export class Klist {
       knote.flags |= EV_ONESHOT;
       if (knote.filterOps!.event(knote, 0)) knote.activate();
     });
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    let size = 0;
+    let newer: Knote | null = null;
+    for (let knote = this.#newest; knote !== null; newer = knote, knote = knote.older) {
+      assert(knote.klist === this, 'a knote on a list knows its list');
+      assert(knote.newer === newer, 'a list of knotes is linked both ways');
+      size++;
+    }
+    assert(size === this.#size, 'a list of knotes knows its length');
+    assert(this.#walk === null, 'a walk along a list ends with the operation that began it');
   }
 }

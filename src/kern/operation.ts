@@ -1,3 +1,4 @@
+import { assert } from './assert.ts';
 import type { Scheduler, Thread } from './scheduler.ts';
 
 /**
@@ -15,6 +16,10 @@ export interface SleepOptions {
   readonly message: string;
   /** Whether a signal to the caller ends the sleep (PCATCH). */
   readonly interruptible: boolean;
+  /** Its time-out may be long: the sleep is none of the server's own, which are over in a moment. */
+  readonly isLong?: true;
+  /** The sleeper makes info/waits: it is none of the calls that the table is about. */
+  readonly isForTable?: true;
 }
 
 /**
@@ -42,6 +47,19 @@ export class WaitChannel {
   wakeupOne(): void {
     if (this.firstSleeper !== null) this.scheduler.resume(this.firstSleeper, WakeReason.Awakened);
   }
+
+  /** Repeats the invariants; called after every step in tests. Returns the number of sleepers. */
+  checkInvariants(): number {
+    let sleepers = 0;
+    let before: Thread | null = null;
+    for (let thread = this.firstSleeper; thread !== null; before = thread, thread = thread.nextSleeper) {
+      assert(thread.channel === this, 'a sleeper knows what it sleeps on');
+      assert(thread.previousSleeper === before, 'the sleepers of a channel are linked both ways');
+      sleepers++;
+    }
+    assert(this.lastSleeper === before, 'a channel knows its last sleeper');
+    return sleepers;
+  }
 }
 
 /**
@@ -66,7 +84,7 @@ export function* pause(channel: WaitChannel): Operation<void> {
   yield* sleep(channel, pausing, 0);
 }
 
-/** Whether these are the options of `pause`: who sleeps with them is not blocked. */
+/** Whether who sleeps with these options is not blocked: it pauses, or makes the table of blocked calls. */
 export function isPause(options: SleepOptions): boolean {
-  return options === pausing;
+  return options === pausing || options.isForTable === true;
 }

@@ -16,7 +16,7 @@ export interface ProcessWatcher {
 
 /**
  * Events of the host's processes. Costs nothing while nobody watches. Watchers are called between operations, or from within
- * `watch`.
+ * `watch` and `catchUp`.
  */
 export interface ProcessEvents {
   /**
@@ -26,6 +26,11 @@ export interface ProcessEvents {
    * and its end is told at once; otherwise it is ESRCH (K100).
    */
   watch(pid: number, kinds: number, watcher: ProcessWatcher, credentials: Credentials): number;
+  /**
+   * Tells the watchers of everything that happened before this call. Without it they hear of it soon, but a caller who has sent a
+   * signal or waited for a child may ask before they have.
+   */
+  catchUp(): void;
   /** Ends a watch that has not ended by itself. */
   unwatch(pid: number, watcher: ProcessWatcher): void;
 }

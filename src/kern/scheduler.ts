@@ -3,6 +3,7 @@ import { assert } from './assert.ts';
 import { EINTR } from './errno.ts';
 import type { Callout, CalloutQueue } from './callout.ts';
 import { isPause, type Operation, type SleepOptions, type WaitChannel, WakeReason } from './operation.ts';
+import { SLICE_MS } from './work.ts';
 
 export const ThreadState = { New: 0, Running: 1, Sleeping: 2, Runnable: 3, Done: 4 } as const;
 export type ThreadState = (typeof ThreadState)[keyof typeof ThreadState];
@@ -26,13 +27,55 @@ export class Thread {
   uid = 0;
   /** The account that it is charged to as a blocked call: from its first sleep to its end. */
   account: Account | null = null;
-  /** It may not sleep, for want of quota or memory: the errno that it gets in place of EINTR. 0 as long as it may. */
+  /** It may not sleep, for want of quota or memory: the negative errno that it gets in place of -EINTR. 0 as long as it may. */
   refusal = 0;
   reason: WakeReason = WakeReason.Awakened;
   timeout: Callout | null = null;
   nextSleeper: Thread | null = null;
   previousSleeper: Thread | null = null;
 }
+
+/** Operations that can go on, in the order in which they were woken. */
+class RunQueue {
+  #threads: Thread[] = [];
+  /** Position of the first one: those before it have gone on. */
+  #head = 0;
+
+  get count(): number {
+    return this.#threads.length - this.#head;
+  }
+
+  push(thread: Thread): void {
+    this.#threads.push(thread);
+  }
+
+  /** Takes the first one. There must be one. */
+  shift(): Thread {
+    const thread = this.#threads[this.#head++]!;
+    if (this.#head === this.#threads.length) {
+      this.#threads.length = 0;
+      this.#head = 0;
+    } else if (this.#head === COMPACTION_LENGTH) {
+      this.#threads = this.#threads.slice(this.#head);
+      this.#head = 0;
+    }
+    return thread;
+  }
+
+  /** Takes the one at this position, for the last to have its place. For a queue of which none was shifted. */
+  take(index: number): Thread {
+    const thread = this.#threads[index]!;
+    const last = this.#threads.pop()!;
+    if (index < this.#threads.length) this.#threads[index] = last;
+    return thread;
+  }
+}
+
+/** Threads that have gone on before their places are given up. */
+const COMPACTION_LENGTH = 4096;
+
+/** Threads that go on before the clock is looked at. */
+const LOOK_INTERVAL = 16;
 
 /** Chooses which of `count` runnable operations goes on next; returns its position. */
 export type Chooser = (count: number) => number;
@@ -45,17 +88,22 @@ export class Scheduler {
   readonly #callouts: CalloutQueue;
   readonly #choose: Chooser | null;
   readonly #accounts: Accounts | null;
-  #runnable: Thread[] = [];
-  /** Position of the next thread in #runnable, when there is no chooser. */
-  #head = 0;
+  #runnable = new RunQueue();
+  /** Those that `runSlice` has not come to. */
+  #backlog = new RunQueue();
   #current: Thread | null = null;
   #sleepingCount = 0;
+  /** Work has used up the slice that `runSlice` is in. */
+  #isSliceOver = false;
 
   /**
    * Called with what an operation threw: a bug of ours. The operation has ended, without a result. Without this, it is thrown on to
    * whoever runs the scheduler.
    */
   onFailure: ((thread: Thread, error: unknown) => void) | null = null;
+
+  /** Called when an operation has gone to sleep, pauses excepted, while somebody traces. */
+  onSleep: ((thread: Thread) => void) | null = null;
 
   constructor(callouts: CalloutQueue, choose: Chooser | null = null, accounts: Accounts | null = null) {
     this.#callouts = callouts;
@@ -68,7 +116,7 @@ export class Scheduler {
   }
 
   get runnableCount(): number {
-    return this.#runnable.length - this.#head;
+    return this.#runnable.count + this.#backlog.count;
   }
 
   /**
@@ -80,7 +128,7 @@ export class Scheduler {
     return this.#step(thread, WakeReason.Awakened);
   }
 
-  /** Puts `thread` behind the runnable ones without running it: for tests, where the chooser decides. */
+  /** Puts `thread` behind the runnable ones without running it: for work that an operation leaves to be done after it, and for tests. */
   enqueue(thread: Thread): void {
     assert(thread.state === ThreadState.New, 'a thread is started once');
     thread.state = ThreadState.Runnable;
@@ -89,22 +137,16 @@ export class Scheduler {
 
   /** Runs one runnable operation until it ends or sleeps; false when there was none. */
   runOne(): boolean {
-    const count = this.#runnable.length - this.#head;
+    if (this.#runnable.count === 0) this.#takeBacklog();
+    const { count } = this.#runnable;
     if (count === 0) return false;
     let thread: Thread;
     if (this.#choose === null) {
-      thread = this.#runnable[this.#head]!;
-      this.#head++;
-      if (this.#head === this.#runnable.length) {
-        this.#runnable.length = 0;
-        this.#head = 0;
-      }
+      thread = this.#runnable.shift();
     } else {
       const index = this.#choose(count);
       assert(index >= 0 && index < count, 'the chooser picks a runnable thread');
-      thread = this.#runnable[index]!;
-      this.#runnable[index] = this.#runnable[count - 1]!;
-      this.#runnable.pop();
+      thread = this.#runnable.take(index);
     }
     this.#step(thread, thread.reason);
     return true;
@@ -113,6 +155,57 @@ export class Scheduler {
   /** Runs until no operation is runnable. */
   run(): void {
     while (this.runOne());
+  }
+
+  /**
+   * Runs what has been woken since the last slice; after half a millisecond, whatever is left is put behind the backlog. So those whom
+   * one call wakes do not wait for the thousands that another has woken.
+   */
+  runSlice(): void {
+    let endMs = 0;
+    this.#isSliceOver = false;
+    for (let count = 1; this.#runnable.count > 0; count++) {
+      this.runOne();
+      if (this.#isSliceOver) {
+        this.#setBack();
+        return;
+      }
+      if (count % LOOK_INTERVAL !== 0) continue;
+      const nowMs = this.#callouts.nowMs();
+      if (endMs === 0) endMs = nowMs + SLICE_MS;
+      else if (nowMs >= endMs) {
+        this.#setBack();
+        return;
+      }
+    }
+  }
+
+  /** For work that has used up a slice: others of the backlog have the next one. */
+  endSlice(): void {
+    this.#isSliceOver = true;
+  }
+
+  get backlogCount(): number {
+    return this.#backlog.count;
+  }
+
+  /** Goes on with the backlog for a slice. */
+  runBacklog(): void {
+    this.#takeBacklog();
+    this.runSlice();
+  }
+
+  #takeBacklog(): void {
+    const fresh = this.#runnable;
+    if (fresh.count > 0) return;
+    this.#runnable = this.#backlog;
+    this.#backlog = fresh;
+  }
+
+  #setBack(): void {
+    if (this.#runnable.count === 0) return;
+    if (this.#backlog.count === 0) [this.#runnable, this.#backlog] = [this.#backlog, this.#runnable];
+    else while (this.#runnable.count > 0) this.#backlog.push(this.#runnable.shift());
   }
 
   /** Ends an interruptible sleep; otherwise the next interruptible sleep of the operation ends at once. */
@@ -124,9 +217,9 @@ export class Scheduler {
     }
   }
 
-  /** Ends an interruptible sleep for which there is not enough of something; its operation's result is `errno` in place of EINTR. */
-  refuse(thread: Thread, errno: number): void {
-    thread.refusal = errno;
+  /** Ends an interruptible sleep for which there is not enough of something; its operation's result is `refusal` in place of -EINTR. */
+  refuse(thread: Thread, refusal: number): void {
+    thread.refusal = refusal;
     this.interrupt(thread);
   }
 
@@ -134,7 +227,8 @@ export class Scheduler {
   resume(thread: Thread, reason: WakeReason): void {
     assert(thread.state === ThreadState.Sleeping, 'only a sleeping thread is resumed');
     const channel = thread.channel!;
-    if (!isPause(thread.options!)) {
+    const isPausing = isPause(thread.options!);
+    if (!isPausing) {
       thread.sleptMs = Math.max(thread.sleptMs, 0) + this.#callouts.nowMs() - thread.sleepingSinceMs;
     }
     if (thread.previousSleeper === null) channel.firstSleeper = thread.nextSleeper;
@@ -152,7 +246,8 @@ export class Scheduler {
     thread.reason = reason;
     thread.state = ThreadState.Runnable;
     this.#sleepingCount--;
-    this.#runnable.push(thread);
+    // Works take turns, and no call waits for one of them. Where a chooser decides, it has all to choose from.
+    (isPausing && this.#choose === null ? this.#backlog : this.#runnable).push(thread);
   }
 
   /**
@@ -181,7 +276,12 @@ export class Scheduler {
     return thread;
   }
 
-  /** What the current operation has been refused a sleep with: its result where it says EINTR. 0 when it has not been. */
+  /** The thread whose operation runs; null between two. */
+  get current(): Thread | null {
+    return this.#current;
+  }
+
+  /** What the current operation has been refused a sleep with: its result where it says -EINTR. 0 when it has not been. */
   get currentRefusal(): number {
     return this.#current?.refusal ?? 0;
   }
@@ -216,10 +316,11 @@ export class Scheduler {
     this.#current = null;
     if (step.done !== true) {
       assert((thread.state as ThreadState) === ThreadState.Sleeping, 'an operation yields only to sleep');
+      if (this.onSleep !== null && !isPause(thread.options!)) this.onSleep(thread);
       return false;
     }
     this.#end(thread);
-    thread.onExit?.(thread.refusal !== 0 && step.value === -EINTR ? -thread.refusal : step.value, thread);
+    thread.onExit?.(thread.refusal !== 0 && step.value === -EINTR ? thread.refusal : step.value, thread);
     return true;
   }
 }

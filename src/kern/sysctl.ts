@@ -18,7 +18,7 @@ export interface SysctlVariable {
   /** `count` when it is not given. */
   readonly type?: SysctlType;
   get(): number;
-  /** Called with values between `minimum` and `maximum` only; 0 or a positive errno. Counters have neither this nor `change`. */
+  /** Called with values between `minimum` and `maximum` only; 0 or a negative errno. Counters have neither this nor `change`. */
   readonly set?: (value: number) => number;
   /** In place of `set` for a change that may have to wait: 0 or a negative errno. It never waits before the mount. */
   readonly change?: (value: number) => Operation<number>;
@@ -52,40 +52,35 @@ export class SysctlRegistry {
   }
 
   /**
-   * Sets a variable of the running system that has `set`. ENOENT, EPERM (read-only, or the caller is not root), EINVAL; 0 when
-   * done.
+   * Sets a variable of the running system that has `set`. -ENOENT, -EPERM (read-only, or the caller is not root), -EINVAL; 0
+   * when done.
    */
   write(name: string, value: number, credentials: Credentials): number {
     const variable = this.#variables.get(name);
-    if (variable === undefined) return ENOENT;
-    if (variable.set === undefined || variable.loader === true || credentials.uid !== 0) return EPERM;
-    return isInRange(variable, value) ? variable.set(value) : EINVAL;
+    if (variable === undefined) return -ENOENT;
+    if (variable.set === undefined || variable.loader === true || credentials.uid !== 0) return -EPERM;
+    return isInRange(variable, value) ? variable.set(value) : -EINVAL;
   }
 
   /** As `write`, for any variable: it may have to wait. 0 or a negative errno, -EINTR when a signal ended the wait. */
   *change(name: string, value: number, credentials: Credentials): Operation<number> {
     const variable = this.#variables.get(name);
-    if (variable?.change === undefined) return negated(this.write(name, value, credentials));
+    if (variable?.change === undefined) return this.write(name, value, credentials);
     if (variable.loader === true || credentials.uid !== 0) return -EPERM;
     return isInRange(variable, value) ? yield* variable.change(value) : -EINVAL;
   }
 
-  /** Sets a variable before anything runs: loader tunables too. ENOENT, EPERM (a counter), EINVAL; 0 when done. */
+  /** Sets a variable before anything runs: loader tunables too. -ENOENT, -EPERM (a counter), -EINVAL; 0 when done. */
   preset(name: string, value: number): number {
     const variable = this.#variables.get(name);
-    if (variable === undefined) return ENOENT;
-    if (!isTunable(variable)) return EPERM;
-    if (!isInRange(variable, value)) return EINVAL;
+    if (variable === undefined) return -ENOENT;
+    if (!isTunable(variable)) return -EPERM;
+    if (!isInRange(variable, value)) return -EINVAL;
     if (variable.set !== undefined) return variable.set(value);
     const step = variable.change!(value).next();
     assert(step.done === true, 'nothing that a change waits for happens before the mount');
-    return negated(step.value);
+    return step.value;
   }
-}
-
-/** An errno with the other sign; 0 stays the 0 that callers compare with. */
-function negated(error: number): number {
-  return error === 0 ? 0 : -error;
 }
 
 function isInRange(variable: SysctlVariable, value: number): boolean {

@@ -11,7 +11,7 @@ export interface ReadUio {
   residual: number;
   /** Position in the file, for files that have one. */
   readonly offset: number;
-  /** Takes `length` bytes (at most `residual`) of `source` from `start` on; 0, or EFAULT with nothing taken. */
+  /** Takes `length` bytes (at most `residual`) of `source` from `start` on; 0, or -EFAULT with nothing taken. */
   moveOut(source: Uint8Array, start: number, length: number): number;
 }
 
@@ -24,7 +24,7 @@ function segmentLength(segment: Segment): number {
 
 /** Gets the bytes of a write back that were taken away while it slept. */
 export interface Pager {
-  /** Sleeps until the bytes of `uio` are there; 0, or EINTR. */
+  /** Sleeps until the bytes of `uio` are there; 0, or -EINTR. */
   fetch(uio: WriteUio): Operation<number>;
 }
 
@@ -44,8 +44,10 @@ export class WriteUio {
   #index = 0;
   /** Position within the current segment. */
   #position = 0;
-  /** Bytes not yet written. */
+  /** Bytes not yet written, but for those that are withheld. */
   residual = 0;
+  /** Bytes at the end that the operation does not see (`withhold`). */
+  #withheldBytes = 0;
   readonly offset: number;
 
   constructor(segments: Segment[], offset = 0) {
@@ -62,7 +64,9 @@ export class WriteUio {
   /** Bytes left in the current segment (P70, P140). */
   get segmentResidual(): number {
     const segment = this.#segments[this.#index];
-    return segment === undefined ? 0 : segmentLength(segment) - this.#position;
+    if (segment === undefined) return 0;
+    const bytes = segmentLength(segment) - this.#position;
+    return this.#withheldBytes === 0 ? bytes : Math.min(bytes, this.residual);
   }
 
   /** Bytes that can be moved or lent without a `fetch`; `residual` unless some are held back. */
@@ -70,9 +74,24 @@ export class WriteUio {
     return this.#pager === null ? this.residual : this.segmentResidual;
   }
 
-  /** Bytes that nobody has taken: those that are lent too. */
+  /** Bytes that nobody has taken: those that are lent or withheld too. */
   get untakenBytes(): number {
-    return this.residual + (this.#loan?.residual ?? 0);
+    return this.residual + this.#withheldBytes + (this.#loan?.residual ?? 0);
+  }
+
+  /** Shows the operation the next `seenBytes` bytes only, as if there were no more. Returns how many it withholds now. */
+  withhold(seenBytes: number): number {
+    const bytes = Math.max(0, this.residual - seenBytes);
+    this.residual -= bytes;
+    this.#withheldBytes += bytes;
+    return bytes;
+  }
+
+  /** Shows bytes that were withheld. */
+  offer(sizeBytes: number): void {
+    assert(sizeBytes <= this.#withheldBytes, 'only withheld bytes are offered again');
+    this.#withheldBytes -= sizeBytes;
+    this.residual += sizeBytes;
   }
 
   /** Whether most of the bytes are elsewhere. */
@@ -113,7 +132,45 @@ export class WriteUio {
     this.#skipEmpty();
   }
 
-  /** Sleeps until bytes are available that were held back. 0, or EINTR. */
+  /** The first `length` bytes of the write; null when they are not all here any more, or cannot be read. */
+  prefix(length: number): Uint8Array | null {
+    const [segment] = this.#segments;
+    const isWhole = this.#pager === null && this.#segments.length === 1 && segment instanceof Uint8Array;
+    // A Buffer's own slice is no copy.
+    return isWhole && segment.length >= length ? new Uint8Array(segment.subarray(0, length)) : null;
+  }
+
+  /** How many of the next bytes there are up to the first `byte`, with it; -1 when it does not come. Bytes that cannot be read hold none. */
+  lengthUpTo(byte: number): number {
+    let length = 0;
+    let position = this.#position;
+    for (let index = this.#index; index < this.#segments.length; index++) {
+      const segment = this.#segments[index]!;
+      const at = segment instanceof Uint8Array ? segment.indexOf(byte, position) : -1;
+      if (at >= 0) {
+        length += at - position + 1;
+        return length <= this.residual ? length : -1;
+      }
+      length += segmentLength(segment) - position;
+      position = 0;
+    }
+    return -1;
+  }
+
+  /** Leaves out the next `length` bytes. */
+  skip(length: number): void {
+    assert(length <= this.availableBytes, 'no more is left out than the caller has');
+    let left = length;
+    while (left > 0) {
+      const count = Math.min(left, segmentLength(this.#segments[this.#index]!) - this.#position);
+      left -= count;
+      this.#position += count;
+      this.#skipEmpty();
+    }
+    this.residual -= length;
+  }
+
+  /** Sleeps until bytes are available that were held back. 0, or -EINTR. */
   fetch(): Operation<number> {
     assert(this.#pager !== null, 'what is there is not fetched');
     return this.#pager.fetch(this);
@@ -121,7 +178,7 @@ export class WriteUio {
 
   /**
    * Copies `length` bytes to `target` from `start` on, going on at its beginning where it ends, and advances.
-   * 0, or EFAULT with the cursor where it was.
+   * 0, or -EFAULT with the cursor where it was.
    */
   moveIn(target: Uint8Array, start: number, length: number): number {
     assert(length <= this.availableBytes, 'no more is taken than the caller has');
@@ -135,7 +192,7 @@ export class WriteUio {
       if (!(segment instanceof Uint8Array)) {
         this.#index = index;
         this.#position = position;
-        return EFAULT;
+        return -EFAULT;
       }
       const count = Math.min(left, segment.length - this.#position, target.length - at);
       target.set(segment.subarray(this.#position, this.#position + count), at);
@@ -215,7 +272,7 @@ export class Loan {
     return segment;
   }
 
-  /** Hands up to `uio.residual` bytes to a reader; 0 or EFAULT. */
+  /** Hands up to `uio.residual` bytes to a reader; 0 or -EFAULT. */
   moveOut(uio: ReadUio): number {
     const length = Math.min(this.residual, uio.residual);
     const error = uio.moveOut(this.bytes, this.position, length);
@@ -255,7 +312,7 @@ export class MemoryReadUio implements ReadUio {
       if (!(segment instanceof Uint8Array)) {
         this.#index = index;
         this.#position = position;
-        return EFAULT;
+        return -EFAULT;
       }
       const count = Math.min(room, length - moved);
       segment.set(source.subarray(start + moved, start + moved + count), this.#position);

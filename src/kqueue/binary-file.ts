@@ -71,7 +71,7 @@ class RecordSink implements EventSink {
       encodeEvent(event, view, index * KEVENT_SIZE_BYTES);
     });
     const fault = this.#uio.moveOut(bytes, 0, bytes.length);
-    return fault === 0 ? events.length : -fault;
+    return fault === 0 ? events.length : fault;
   }
 
   /** Hands over the records about changes, as many as the read takes (K17). 0 or a negative errno. */

@@ -17,6 +17,8 @@ export interface KeventArguments {
   readonly eventCount: number;
   /** Null waits for ever; a function that returns null stands for memory that cannot be read. */
   readonly timeout: (() => Timespec | null) | null;
+  /** False when the call ends after its changes: the rest of the list comes in another one. */
+  readonly collects?: boolean;
 }
 
 const MS_PER_SECOND = 1000;
@@ -53,13 +55,17 @@ export function* kevent(
     },
   };
   kqueue.hold();
-  const registrar = { credentials, openerPid: handle.openerPid };
-  let result = yield* applyChanges(kqueue, call.changes, call.changeCount, sink, registrar);
-  if (result === 0) {
+  let result = 0;
+  if (call.changeCount > 0) {
+    const registrar = handle.registrar(credentials);
+    result = yield* applyChanges(kqueue, call.changes, call.changeCount, sink, registrar);
+  }
+  if (result === 0) result = records;
+  if (result === 0 && call.collects !== false) {
     const events = {
       store: (batch: readonly Kevent[]) => (call.storeEvents(batch) ? batch.length : -EFAULT),
     };
-    result = records > 0 ? records : yield* collect(kqueue, events, call.eventCount, timeoutMs);
+    result = yield* collect(kqueue, events, call.eventCount, timeoutMs);
   }
   kqueue.release();
   return result;

@@ -1,13 +1,12 @@
-import { EFAULT } from '../kern/errno.ts';
-import { type Operation, pause } from '../kern/operation.ts';
+import { EBADF, EFAULT, negatedErrno } from '../kern/errno.ts';
+import type { Operation } from '../kern/operation.ts';
+import type { WaitingWork } from '../kern/work.ts';
 import { type Change, EV_ERROR, EV_RECEIPT, EV_SYSFLAGS, type Kevent } from './kevent.ts';
 import type { Kqueue } from './kqueue.ts';
+import { ForeignFile } from './foreign/foreign-file.ts';
 import { type Registrar, register } from './register.ts';
-import { UNDECIDED } from './resolver.ts';
+import { ELSEWHERE, UNDECIDED } from './resolver.ts';
 import { BATCH_SIZE } from './scan.ts';
-
-/** How long one call goes on with its changes, in milliseconds, before others have their turn. */
-export const SLICE_MS = 0.5;
 
 /** A change list in the caller's memory. */
 export interface ChangeSource {
@@ -23,8 +22,8 @@ export interface RecordSink {
 }
 
 /**
- * Applies a change list in order, a batch at a time (the first half of kern_kevent; K13 to K22, K124). 0, or the negative errno
- * that the whole call fails with: the rest of the list is not applied then.
+ * Applies a change list in order, a batch at a time, and in slices (the first half of kern_kevent; K13 to K22, K124). 0, or the negative
+ * errno that the whole call fails with: the rest of the list is not applied then.
  */
 export function* applyChanges(
   kqueue: Kqueue,
@@ -33,19 +32,39 @@ export function* applyChanges(
   sink: RecordSink,
   registrar: Registrar,
 ): Operation<number> {
-  const { callouts } = kqueue.subsystem.kernel;
-  let sliceEndMs = callouts.nowMs() + SLICE_MS;
+  if (count !== 1) {
+    const { slicer } = kqueue.subsystem.kernel;
+    return yield* slicer.runCharged(applyingChanges(kqueue, source, count, sink, registrar));
+  }
+  // Most calls make one change, which is one step: they cost no more than that.
+  const batch = source.read(1);
+  if (batch === null) return -EFAULT;
+  const [change] = batch as [Change];
+  let error = applyChange(kqueue, change, sink, registrar);
+  for (let left = MOST_LOOKS; isOpen(error); left--) {
+    yield* findOut(kqueue, change, left === 0 ? 0 : error, registrar);
+    error = applyChange(kqueue, change, sink, registrar);
+  }
+  return error;
+}
+
+/** One change a step: it may look into /proc, or walk a long path. */
+function* applyingChanges(
+  kqueue: Kqueue,
+  source: ChangeSource,
+  count: number,
+  sink: RecordSink,
+  registrar: Registrar,
+): WaitingWork<number> {
   for (let left = count; left > 0; left -= BATCH_SIZE) {
+    if (left < count) yield;
     const batch = source.read(Math.min(left, BATCH_SIZE));
     if (batch === null) return -EFAULT;
     for (const change of batch) {
-      if (callouts.nowMs() > sliceEndMs) {
-        yield* pause(kqueue.subsystem.writers);
-        sliceEndMs = callouts.nowMs() + SLICE_MS;
-      }
+      if (change !== batch[0]) yield;
       let error = applyChange(kqueue, change, sink, registrar);
-      if (error === UNDECIDED) {
-        yield* decide(kqueue, change, registrar);
+      for (let left = MOST_LOOKS; isOpen(error); left--) {
+        yield findOut(kqueue, change, left === 0 ? 0 : error, registrar);
         error = applyChange(kqueue, change, sink, registrar);
       }
       if (error !== 0) return error;
@@ -54,24 +73,43 @@ export function* applyChanges(
   return 0;
 }
 
-/** After UNDECIDED: the change can then be applied. */
-function decide(kqueue: Kqueue, change: Change, { credentials }: Registrar): Operation<void> {
-  return kqueue.subsystem.environment.resolver.decide(change.ident as number, credentials);
+/** How often it is found out what a descriptor is that another thread replaces meanwhile. */
+const MOST_LOOKS = 4;
+
+/** Whether it has to be found out what the ident leads to. */
+function isOpen(error: number): boolean {
+  return error === UNDECIDED || error === ELSEWHERE;
+}
+
+/** After UNDECIDED or ELSEWHERE: the change can then be applied, unless the descriptor has been replaced meanwhile. 0: it is EBADF. */
+function* findOut(kqueue: Kqueue, change: Change, error: number, registrar: Registrar): Operation<void> {
+  const { environment, foreign } = kqueue.subsystem;
+  if (error === 0) {
+    change.location = { file: -EBADF, reason: 'it is replaced again and again', insidePath: null };
+  } else if (error === UNDECIDED) {
+    yield* environment.resolver.decide(change.ident as number, registrar.credentials);
+  } else {
+    change.location = yield* foreign!.locate(change.ident as number | string, change.filter, registrar);
+  }
 }
 
 /**
- * Applies one change, and stores a record if it failed or asked for one; 0, or what the whole call fails with. UNDECIDED when nothing
- * was done, as it has to be found out which file a descriptor is.
+ * Applies one change, and stores a record if it failed or asked for one; 0, or what the whole call fails with. UNDECIDED or ELSEWHERE
+ * when nothing was done, as it has to be found out what the ident leads to.
  */
 function applyChange(kqueue: Kqueue, change: Change, sink: RecordSink, registrar: Registrar): number {
   change.flags &= ~EV_SYSFLAGS;
   const wantsReceipt = (change.flags & EV_RECEIPT) !== 0;
   const error = register(kqueue, change, registrar);
-  if (error === UNDECIDED || (error === 0 && !wantsReceipt)) return error;
+  if (isOpen(error)) return error;
+  const { location } = change;
+  if (location?.file instanceof ForeignFile) location.file.unuse();
+  if (error === 0 && !wantsReceipt) return error;
   // Without room an error fails the call, and a receipt is left out (K19, KB1).
   if (!sink.hasRoom) return error;
   change.flags = EV_ERROR;
-  change.data = error === 0 ? 0 : -error;
+  change.data = negatedErrno(error);
+  change.reason = location?.reason ?? null;
   if (sink.store(change)) return 0;
   return error !== 0 ? error : -EFAULT;
 }

@@ -6,9 +6,10 @@ import { POLLIN, POLLOUT, type Poller, POLLRDNORM, POLLWRNORM } from '../kern/po
 import { binaryRead, binaryWrite } from './binary-file.ts';
 import { attachKqueue } from './filters/kqueue.ts';
 import { handleOf, KqueueHandle } from './handle.ts';
+import { keventCall } from './kevent-call.ts';
 import type { Knote } from './knote.ts';
 import type { Kqueue } from './kqueue.ts';
-import type { KqueueSubsystem } from './system.ts';
+import type { KqueueSubsystem } from './subsystem.ts';
 import { textRead, textWrite } from './text-file.ts';
 
 /** ioctl(2) on a kqueue (kqueue_ioctl; K4). 0, -ENOTTY, or what the host says of an owner; 0 removes the owner. */
@@ -35,6 +36,7 @@ function kqueuePoll(file: File, events: number, poller: Poller | null, credentia
   const handle = handleOf(file)!;
   const { kqueue } = handle;
   let ready = 0;
+  if (file.readable) kqueue.catchUp();
   if (
     file.readable &&
     (handle.recordCount > 0 || handle.restFor(credentials) !== null || kqueue.firstDeliverable() !== null)
@@ -48,6 +50,7 @@ function kqueuePoll(file: File, events: number, poller: Poller | null, credentia
 
 const commonOps = {
   ioctl: kqueueIoctl,
+  exchange: keventCall,
   poll: kqueuePoll,
   kqfilter: (file: File, knote: ListedKnote) => attachKqueue(handleOf(file)!.kqueue, knote as Knote),
   /** kqueue_close: the queue ends with its last file, name and call (K8, K9). */
@@ -93,9 +96,4 @@ export function createKqueue(
     return number;
   }
   return file;
-}
-
-/** Whether fork gives the child this file: not one that kqueue(2) made (K10). */
-export function isInheritedByFork(file: File): boolean {
-  return handleOf(file)?.isDescriptor !== true;
 }

@@ -1,4 +1,5 @@
 import { Resource } from '../kern/accounting.ts';
+import { assert } from '../kern/assert.ts';
 import { type Credentials, writerCredentials } from '../kern/credentials.ts';
 import type { File } from '../kern/file.ts';
 import type { RecordSink } from './changes.ts';
@@ -35,6 +36,8 @@ export class KqueueHandle implements RecordSink {
   /** How many of them have been read. */
   #recordsRead = 0;
   #partialLine = '';
+  /** How long a read waits for an event before it returns end-of-file; null for ever. */
+  timeoutMs: number | null = null;
   /** Lines that have been read in part, by the process that reads them. */
   readonly #rests = new Map<number, Uint8Array>();
   /** The thread that has read a part of a line last, and its process. */
@@ -93,6 +96,21 @@ export class KqueueHandle implements RecordSink {
     if (this.#recordsRead < this.#records.length) return;
     this.#records = [];
     this.#recordsRead = 0;
+  }
+
+  /** Repeats the invariants; called after every step in tests. `isBusy`: a call on the file sleeps, and holds more for itself. */
+  checkInvariants(isBusy: boolean): void {
+    let keptBytes = this.#partialLine.length + this.recordCount * RECORD_BYTES;
+    for (const rest of this.#rests.values()) {
+      assert(rest.length > 0, 'a rest that has been read is forgotten');
+      keptBytes += rest.buffer.byteLength;
+    }
+    assert(this.#rests.size <= REST_LIMIT, 'no more rests are kept than their limit');
+    const { heldBytes } = this.#file;
+    assert(
+      isBusy ? heldBytes >= keptBytes : heldBytes === keptBytes,
+      'the opener is charged for what is kept for it',
+    );
   }
 
   /** The rest of the line that this caller has begun to read, or null. */

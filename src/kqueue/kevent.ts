@@ -1,3 +1,5 @@
+import type { Location } from './foreign/foreign-files.ts';
+
 /** Flags of a change or an event, beside those in src/kern/klist.ts (section 4.4 of the specification; sys/event.h). */
 export const EV_ADD = 0x0001;
 export const EV_DELETE = 0x0002;
@@ -8,13 +10,10 @@ export const EV_RECEIPT = 0x0040;
 export const EV_DISPATCH = 0x0080;
 /** Set by the system only: taken off every change (K14). */
 export const EV_SYSFLAGS = 0xf000;
-export const EV_NODATA = 0x1000;
 export const EV_ERROR = 0x4000;
 
-/** Filters go from -1 down to minus this (K37). */
-export const EVFILT_SYSCOUNT = 9;
-
 export {
+  EV_NODATA,
   NOTE_ATTRIB,
   NOTE_DELETE,
   NOTE_EXTEND,
@@ -31,7 +30,6 @@ export const NOTE_TRACK = 0x0000_0001;
 export const NOTE_TRACKERR = 0x0000_0002;
 export const NOTE_CHILD = 0x0000_0004;
 
-export const NOTE_FFNOP = 0x0000_0000;
 export const NOTE_FFAND = 0x4000_0000;
 export const NOTE_FFOR = 0x8000_0000;
 export const NOTE_FFCOPY = 0xc000_0000;
@@ -61,6 +59,8 @@ export interface Kevent {
   udata: Udata;
   /** The ident in the caller's words, where these are not what would be printed anyway. */
   label: string | null;
+  /** Of a record about a change that failed: why, in a line for people. */
+  reason?: string | null;
 }
 
 /** Which values a change gives, so that others can be kept (decision D9). */
@@ -73,9 +73,6 @@ export interface Change extends Kevent {
    * and what it mentions by a line.
    */
   readonly given: number;
-}
-
-/** Whether idents of this filter name something with an open file. */
-export function namesFile(filter: number): boolean {
-  return filter === -1 || filter === -2 || filter === -4 || filter === -8;
+  /** Where its ident leads to, once that has been looked for outside of the mount. */
+  location?: Location;
 }

@@ -2,6 +2,7 @@ import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { File, FileKnote } from '../kern/file.ts';
 import type { FilterOps, Klist, Knote as ListedKnote } from '../kern/klist.ts';
+import { ForeignFile } from './foreign/foreign-file.ts';
 import type { Change, Ident, Udata } from './kevent.ts';
 import type { Kqueue } from './kqueue.ts';
 
@@ -46,7 +47,6 @@ export class Knote implements ListedKnote, FileKnote {
   savedFflags: number;
   savedData: number | bigint;
   udata: Udata = 0;
-  /** Bytes of path and token that are charged for. */
   #textBytes = 0;
   /** The process whose descriptor the ident is; 0 when it is none. */
   holderPid = 0;
@@ -75,7 +75,7 @@ export class Knote implements ListedKnote, FileKnote {
     this.savedData = change.data;
   }
 
-  /** Charges for a path and the longer of two tokens, the present one and `udata`, so that either can be set: 0 or an errno. */
+  /** Charges for a path and the longer of two tokens, the present one and `udata`, so that either can be set: 0 or a negative errno. */
   reserve(udata: Udata): number {
     return this.#charge(Math.max(lengthOf(udata), lengthOf(this.udata)));
   }
@@ -92,6 +92,11 @@ export class Knote implements ListedKnote, FileKnote {
     const error = this.account.recharge(Resource.HeldBytes, this.#textBytes, textBytes);
     if (error === 0) this.#textBytes = textBytes;
     return error;
+  }
+
+  /** Bytes of path and token that are charged for. */
+  get textBytes(): number {
+    return this.#textBytes;
   }
 
   /** Gives back what was charged for the registration, which has ended. */
@@ -124,6 +129,7 @@ export class Knote implements ListedKnote, FileKnote {
 
   /** Whether the descriptor that the knote was registered under has been closed, although the file is open elsewhere (K55). */
   get isOrphan(): boolean {
+    if (this.#file instanceof ForeignFile) return this.#file.isGone;
     if (this.holderPid === 0) return false;
     const { resolver } = this.kqueue.subsystem.environment;
     return !resolver.isOpen(this.holderPid, this.ident as number, this.file);

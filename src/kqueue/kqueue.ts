@@ -2,13 +2,15 @@ import type { Account } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { File } from '../kern/file.ts';
 import type { SignalOwner } from '../kern/host.ts';
-import { EV_ONESHOT, Klist } from '../kern/klist.ts';
+import { EV_ONESHOT, EVFILT_PROC, EVFILT_SIGNAL, Klist } from '../kern/klist.ts';
 import type { WaitChannel } from '../kern/operation.ts';
 import { PollQueue } from '../kern/poll.ts';
-import { EVFILT_SYSCOUNT, type Ident } from './kevent.ts';
+import { ForeignFile } from './foreign/foreign-file.ts';
+import { FILTER_COUNT } from './filters/list.ts';
+import type { Ident } from './kevent.ts';
 import { type Knote, KnoteStatus } from './knote.ts';
 import { KnoteTable } from './knote-table.ts';
-import type { KqueueSubsystem } from './system.ts';
+import type { KqueueSubsystem } from './subsystem.ts';
 
 /** Bytes of one event record on a 64-bit machine: the block size that stat shows (K3). */
 export const KEVENT_SIZE_BYTES = 32;
@@ -50,12 +52,18 @@ export class Kqueue {
   count = 0;
   /** Registered knotes. */
   knoteCount = 0;
+  /** Of these, PROC and SIGNAL knotes. */
+  #processKnoteCount = 0;
+  /** Of these, knotes that watch other kqueues. */
+  watchedQueueCount = 0;
+  /** Knotes that watch files outside of the mount, by the user whose watcher looks at them. */
+  readonly foreignUsers = new Map<number, number>();
   /** What the next knote to be queued gets. */
   nextSequence = 0;
   #first: Knote | null = null;
   #last: Knote | null = null;
   /** Registered knotes, one table a filter. */
-  readonly #knotes: (KnoteTable | null)[] = new Array<null>(EVFILT_SYSCOUNT).fill(null);
+  readonly #knotes: (KnoteTable | null)[] = new Array<null>(FILTER_COUNT).fill(null);
   /** Open files, names and calls in progress. The queue ends with the last (K9). */
   #references = 0;
   isTerminated = false;
@@ -100,6 +108,8 @@ export class Kqueue {
     (this.#knotes[~knote.filter] ??= new KnoteTable()).insert(knote);
     knote.openFile?.addKnote(knote);
     this.knoteCount++;
+    if (watchesProcess(knote)) this.#processKnoteCount++;
+    this.#countForeign(knote, 1);
   }
 
   /** Ends a registration: off its object, off the pending queue, forgotten (knote_detach_and_drop; K48). */
@@ -116,7 +126,16 @@ export class Kqueue {
     knote.openFile?.removeKnote(knote);
     if (knote.isQueued) this.dequeue(knote);
     this.knoteCount--;
+    if (watchesProcess(knote)) this.#processKnoteCount--;
+    this.#countForeign(knote, -1);
     knote.release();
+  }
+
+  #countForeign({ openFile }: Knote, change: 1 | -1): void {
+    if (!(openFile instanceof ForeignFile)) return;
+    const count = (this.foreignUsers.get(openFile.watcherUid) ?? 0) + change;
+    if (count === 0) this.foreignUsers.delete(openFile.watcherUid);
+    else this.foreignUsers.set(openFile.watcherUid, count);
   }
 
   /**
@@ -168,6 +187,15 @@ export class Kqueue {
     knote.previousPending = null;
     knote.status &= ~KnoteStatus.Queued;
     this.count--;
+  }
+
+  /**
+   * Queues what the host's processes did before this moment, so that a caller finds what it has caused itself: to be called before
+   * anybody looks at the queue. It costs system calls, and only queues that may hear of processes, directly or through another queue,
+   * pay for them.
+   */
+  catchUp(): void {
+    if (this.#processKnoteCount > 0 || this.watchedQueueCount > 0) this.subsystem.processes.catchUp();
   }
 
   get firstPending(): Knote | null {
@@ -238,13 +266,28 @@ export class Kqueue {
     }
     assert(this.#last === before, 'the pending queue ends with its last knote');
     assert(pending === this.count, 'the count is the length of the pending queue');
+    this.channel.checkInvariants();
+    this.klist.checkInvariants();
+    assert(this.isTerminated === (this.#references === 0), 'a queue ends with its last reference');
     let registered = 0;
+    let processKnotes = 0;
     for (const knote of this.knotes()) {
+      if (watchesProcess(knote)) processKnotes++;
+      assert(
+        knote.kqueue === this && this.find(knote.filter, knote.ident, knote.openFile) === knote,
+        'a knote is found by what it is registered under',
+      );
+      knote.klist?.checkInvariants();
       assert(!knote.isDeleted, 'a deleted knote is not found');
       const ready = (knote.status & (KnoteStatus.Active | KnoteStatus.Disabled)) === KnoteStatus.Active;
       assert(!ready || knote.isQueued, 'an active knote that is not disabled is pending');
       registered++;
     }
     assert(registered === this.knoteCount, 'the number of knotes is right');
+    assert(processKnotes === this.#processKnoteCount, 'the number of knotes of processes is right');
   }
+}
+
+function watchesProcess({ filter }: Knote): boolean {
+  return filter === EVFILT_PROC || filter === EVFILT_SIGNAL;
 }

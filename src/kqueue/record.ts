@@ -1,5 +1,5 @@
 import { type Change, EV_ADD, Given, type Ident, type Kevent, type Udata } from './kevent.ts';
-import { parseInteger64 } from './words.ts';
+import { parseInteger64 } from './numbers.ts';
 
 // The record of section 4.4 of the specification, as little-endian machines have it.
 const IDENT = 0;

@@ -1,30 +1,16 @@
 import { type Account, Resource } from '../kern/accounting.ts';
 import { type Credentials, rootCredentials } from '../kern/credentials.ts';
-import { EBADF, EINVAL, ENOENT, ENXIO } from '../kern/errno.ts';
+import { EBADF, EINVAL, ENOENT } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
-import {
-  EVFILT_AIO,
-  EVFILT_PROC,
-  EVFILT_SIGNAL,
-  EVFILT_TIMER,
-  EVFILT_USER,
-  EVFILT_VNODE,
-} from '../kern/klist.ts';
-import { attachProcess, attachSignal, EV_TRACKED } from './filters/process.ts';
-import { attachTimer } from './filters/timer.ts';
-import { attachUser, modifyUser, userFilter } from './filters/user.ts';
-import {
-  type Change,
-  EV_ADD,
-  EV_DELETE,
-  EV_DISABLE,
-  EV_ENABLE,
-  EVFILT_SYSCOUNT,
-  Given,
-  namesFile,
-} from './kevent.ts';
+import { EVFILT_PROC } from '../kern/klist.ts';
+import { ForeignFile } from './foreign/foreign-file.ts';
+import type { Filter } from './filters/filter.ts';
+import { filterOf } from './filters/list.ts';
+import { EV_TRACKED } from './filters/process.ts';
+import { type Change, EV_ADD, EV_DELETE, EV_DISABLE, EV_ENABLE, Given } from './kevent.ts';
 import { Knote, KnoteStatus } from './knote.ts';
 import type { Kqueue } from './kqueue.ts';
+import { ELSEWHERE } from './resolver.ts';
 
 const MAX_DESCRIPTOR = 2 ** 31 - 1;
 
@@ -53,9 +39,11 @@ interface Target {
  * change's fflags are then what a record about it shows (K21).
  */
 export function register(kqueue: Kqueue, change: Change, registrar: Registrar): number {
-  const { filter, flags } = change;
-  if (!(filter < 0 && filter >= -EVFILT_SYSCOUNT)) return -EINVAL;
-  const target = namesFile(filter) ? findFile(kqueue, change, registrar) : findOther(kqueue, change);
+  const { flags } = change;
+  const filter = filterOf(change.filter);
+  if (filter === undefined) return -EINVAL;
+  const target =
+    filter.identKind === 'file' ? findFile(kqueue, change, registrar) : findOther(kqueue, change);
   if (typeof target === 'number') return target;
   let { knote } = target;
   if (knote === null) {
@@ -63,18 +51,18 @@ export function register(kqueue: Kqueue, change: Change, registrar: Registrar): 
     const { accounts } = kqueue.subsystem.kernel;
     const account = registrar.account ?? accounts.of(registrar.credentials.uid);
     const refusal = account.charge(Resource.Knotes);
-    if (refusal !== 0) return -refusal;
+    if (refusal !== 0) return refusal;
     knote = new Knote(kqueue, change, target.file, account);
     const textRefusal = knote.reserve(change.udata);
     if (textRefusal !== 0) {
       knote.release();
-      return -textRefusal;
+      return textRefusal;
     }
     knote.setUdata(change.udata);
     knote.holderPid = target.holderPid;
     change.fflags = 0;
     kqueue.insert(knote);
-    const error = attach(knote, registrar);
+    const error = filter.attach(knote, registrar);
     if (error !== 0) {
       kqueue.remove(knote);
       return error;
@@ -84,7 +72,7 @@ export function register(kqueue: Kqueue, change: Change, registrar: Registrar): 
     kqueue.drop(knote);
     return 0;
   } else {
-    const error = modify(knote, change);
+    const error = modify(filter, knote, change);
     if (error !== 0) return error;
     if ((flags & EV_ADD) !== 0) knote.holderPid = target.holderPid;
   }
@@ -125,12 +113,16 @@ function findOther(kqueue: Kqueue, change: Change): Target | number {
 /** The ident is resolved before the knote is looked for: a descriptor that is not open is EBADF, whatever is asked (K38). */
 function findFile(kqueue: Kqueue, change: Change, { credentials, openerPid }: Registrar): Target | number {
   const { filter, ident } = change;
-  const { environment } = kqueue.subsystem;
+  const { environment, foreign } = kqueue.subsystem;
   const { resolver } = environment;
   if (typeof ident !== 'string') {
     if (typeof ident === 'bigint' || ident > MAX_DESCRIPTOR) return -EBADF;
-    const file = resolver.resolve(kqueue, ident, filter, credentials, null);
+    const file = change.location?.file ?? resolver.resolve(kqueue, ident, filter, credentials, null);
+    if (file === ELSEWHERE && foreign === null) return -EBADF;
     if (typeof file === 'number') return file;
+    if (file instanceof ForeignFile) {
+      return { knote: kqueue.find(filter, ident, file), file, holderPid: file.holderPid, stale: null };
+    }
     // A child that writes a change for the process that opened the kqueue, as a command of a shell does, may end before it matters.
     const holderPid = resolver.isOpen(openerPid, ident, file)
       ? openerPid
@@ -138,8 +130,10 @@ function findFile(kqueue: Kqueue, change: Change, { credentials, openerPid }: Re
     return { knote: kqueue.find(filter, ident, file), file, holderPid, stale: null };
   }
   const knote = kqueue.find(filter, ident, null);
-  const file = resolver.resolve(kqueue, ident, filter, credentials, knote?.openFile ?? null);
   const adds = (change.flags & EV_ADD) !== 0;
+  const file = resolvePath(kqueue, change, knote, credentials);
+  if (file === ELSEWHERE && foreign === null) return -ENOENT;
+  if (file === ELSEWHERE && (knote === null || adds)) return file;
   if (typeof file === 'number') {
     // A knote whose path is gone can still be changed and deleted by it.
     return knote !== null && !adds ? { knote, file: null, holderPid: 0, stale: null } : file;
@@ -148,38 +142,31 @@ function findFile(kqueue: Kqueue, change: Change, { credentials, openerPid }: Re
   return { knote: null, file, holderPid: 0, stale: knote };
 }
 
-/** Has the filter take the knote (filter_attach; K42, K112, K118). */
-function attach(knote: Knote, { credentials, openerPid }: Registrar): number {
-  switch (knote.filter) {
-    case EVFILT_AIO:
-      return -ENXIO;
-    case EVFILT_PROC:
-      return attachProcess(knote, credentials);
-    case EVFILT_SIGNAL:
-      return attachSignal(knote, openerPid, credentials);
-    case EVFILT_TIMER:
-      return attachTimer(knote);
-    case EVFILT_USER:
-      return attachUser(knote);
-    default:
-      return knote.file.ops.kqfilter(knote.file, knote);
-  }
+/** The file that a path leads to; a negative errno, or ELSEWHERE. */
+function resolvePath(
+  kqueue: Kqueue,
+  { ident, filter, location }: Change,
+  knote: Knote | null,
+  credentials: Credentials,
+): File | number {
+  if (location?.insidePath === null) return location.file;
+  const path = location?.insidePath ?? (ident as string);
+  const { resolver } = kqueue.subsystem.environment;
+  return resolver.resolve(kqueue, path, filter, credentials, knote?.openFile ?? null);
 }
 
 /** Replaces what the knote was registered with (K44, K81, K90 to K94). Its flags stay as they were made (K45). */
-function modify(knote: Knote, change: Change): number {
-  if (knote.filterOps === userFilter) {
-    modifyUser(knote, change);
+function modify(filter: Filter, knote: Knote, change: Change): number {
+  if (filter.modify !== undefined) {
+    filter.modify(knote, change);
     return 0;
   }
-  const keeps =
-    knote.filter === EVFILT_TIMER || knote.filter === EVFILT_PROC || knote.filter === EVFILT_VNODE;
-  const replaced = keeps ? change.given : Given.Everything;
+  const replaced = filter.keepsValues ? change.given : Given.Everything;
   const udata = (replaced & Given.Udata) !== 0 ? change.udata : knote.udata;
   const refusal = knote.reserve(udata);
-  if (refusal !== 0) return -refusal;
+  if (refusal !== 0) return refusal;
   // What has expired until now has had the period that was.
-  if (knote.filter === EVFILT_TIMER) knote.filterOps!.event(knote, 0);
+  filter.refresh?.(knote);
   if ((replaced & Given.Fflags) !== 0) {
     const oldFflags = knote.savedFflags;
     knote.savedFflags = change.fflags;

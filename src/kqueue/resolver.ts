@@ -6,6 +6,9 @@ import type { Kqueue } from './kqueue.ts';
 /** What `IdentResolver.resolve` answers when several open files fit: no file, and no errno. */
 export const UNDECIDED = -(2 ** 31);
 
+/** What `IdentResolver.resolve` answers for an ident that is none of the mount, and may be a file of the machine: no file, and no errno. */
+export const ELSEWHERE = UNDECIDED + 1;
+
 /** Finds what READ, WRITE, VNODE and EXCEPT watch: the tree's part of a registration. */
 export interface IdentResolver {
   /**
@@ -16,7 +19,7 @@ export interface IdentResolver {
    * `current` is the file of the knote that a path has already: the answer is that same file while the path still names the
    * same object, and another one otherwise, which replaces the knote.
    *
-   * UNDECIDED for a descriptor: `decide`, and ask again at once.
+   * UNDECIDED for a descriptor: `decide`, and ask again at once. ELSEWHERE: nothing of the mount.
    */
   resolve(
     kqueue: Kqueue,

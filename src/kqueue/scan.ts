@@ -1,8 +1,7 @@
-import { assert } from '../kern/assert.ts';
 import { EINTR } from '../kern/errno.ts';
 import { EV_ONESHOT } from '../kern/klist.ts';
 import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
-import { fillUserEvent, userFilter } from './filters/user.ts';
+import { filterOf } from './filters/list.ts';
 import { EV_CLEAR, EV_DISPATCH, type Kevent } from './kevent.ts';
 import { type Knote, KnoteStatus } from './knote.ts';
 import type { Kqueue } from './kqueue.ts';
@@ -39,8 +38,13 @@ export function* collect(
 ): Operation<number> {
   const { subsystem } = kqueue;
   const { callouts } = subsystem.kernel;
-  const deadlineMs = timeoutMs === null ? Infinity : callouts.nowMs() + timeoutMs;
   const polls = timeoutMs !== null && timeoutMs <= 0;
+  const deadlineMs = timeoutMs === null || polls ? Infinity : callouts.nowMs() + timeoutMs;
+  kqueue.catchUp();
+  const { foreign } = subsystem;
+  const watchesForeign = foreign !== null && kqueue.foreignUsers.size > 0 && limit > 0;
+  let lookTick = watchesForeign ? foreign.now() : 0;
+  if (watchesForeign && polls) yield* foreign.look(kqueue, lookTick, true);
   let end = kqueue.nextSequence;
   let collected = 0;
   let error = 0;
@@ -66,6 +70,12 @@ export function* collect(
       }
       continue;
     }
+    if (lookTick > 0 && foreign!.isStale(kqueue, lookTick)) {
+      yield* foreign!.look(kqueue, lookTick, false);
+      // Nobody answers: the events are what they were when somebody did.
+      if (foreign!.isStale(kqueue, lookTick)) lookTick = 0;
+      continue;
+    }
     const wanted = Math.min(limit - collected, BATCH_SIZE);
     const stored = scan(kqueue, sink, wanted, end);
     if (stored < 0) {
@@ -74,8 +84,8 @@ export function* collect(
     }
     collected += stored;
     if (stored < wanted && collected > 0) break;
-    // What is not true any more has left the queue, and nothing has come meanwhile: the next turn sleeps.
-    assert(stored > 0 || kqueue.count === 0, 'a scan finds what is there, or there is nothing');
+    // What is not true any more has left the queue. A filter that asks the host may have heard of other knotes meanwhile: they are next.
+    if (stored === 0) end = kqueue.nextSequence;
   }
   // A wake-up stands for one event, and this call may have taken another, or none: what it leaves behind is for the next (KB10).
   const left = kqueue.firstPending;
@@ -102,6 +112,8 @@ function scan(kqueue: Kqueue, sink: EventSink, wanted: number, end: number): num
   const stored = sink.store(events);
   const delivered = Math.max(stored, 0);
   kqueue.subsystem.deliveredEventCount += delivered;
+  const { onDelivered } = kqueue.subsystem;
+  if (onDelivered !== null) for (let index = 0; index < delivered; index++) onDelivered(events[index]!);
   for (let index = knotes.length - 1; index >= delivered; index--) kqueue.prepend(knotes[index]!);
   for (let index = 0; index < delivered; index++) afterDelivery(kqueue, knotes[index]!);
   return stored;
@@ -117,7 +129,7 @@ function eventOf(knote: Knote): Kevent {
     udata: knote.udata,
     label: knote.label,
   };
-  if (knote.filterOps === userFilter) fillUserEvent(knote, event);
+  filterOf(knote.filter)!.fillEvent?.(knote, event);
   return event;
 }
 

@@ -1,13 +1,14 @@
 import type { Credentials } from '../kern/credentials.ts';
 import { EAGAIN, EBADF, EINVAL, ENOMEM } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
-import { type Operation, pause } from '../kern/operation.ts';
+import type { Operation } from '../kern/operation.ts';
 import type { ReadUio, WriteUio } from '../kern/uio.ts';
-import { applyChanges, type ChangeSource, SLICE_MS } from './changes.ts';
+import type { Work } from '../kern/work.ts';
+import { applyChanges, type ChangeSource } from './changes.ts';
 import { handleOf, type KqueueHandle } from './handle.ts';
 import type { Change, Kevent } from './kevent.ts';
-import type { Kqueue } from './kqueue.ts';
 import { collect, type EventSink } from './scan.ts';
+import { parseReadTimeout, type ReadTimeout } from './read-timeout.ts';
 import { formatComplaint, formatLine, isProblem, parseChange } from './text.ts';
 
 /** Longest line, without its newline. */
@@ -19,8 +20,8 @@ const noRest = new Uint8Array(0);
 /** About what a byte of a write takes while its changes are applied: a line may have as few as ten. */
 const PARSED_BYTES = 16;
 
-/** What a write means: changes, or why it means nothing. */
-type ParsedWrite = { changes: Change[] } | { complaint: string };
+/** What a write means: changes, and how long reads wait from now on, or why it means nothing. */
+type ParsedWrite = { changes: Change[]; timeout: ReadTimeout | null } | { complaint: string };
 
 /** What a write leaves for the next: what follows its last newline. Nothing when that is too long to be a line's beginning. */
 function lastLineOf(bytes: Uint8Array, partialLine: string): string {
@@ -30,33 +31,35 @@ function lastLineOf(bytes: Uint8Array, partialLine: string): string {
   return before + textOf(bytes.subarray(start));
 }
 
-/** Lines that are read before the clock is looked at. */
+/** Lines and bytes that one step reads: some microseconds. */
 const STEP_LINES = 16;
+const STEP_BYTES = 4096;
 
 /**
- * Reads `bytes`, which go on where `partialLine` ends, as lines, and lets others have their turn now and then. Each line is a string of
- * its own: what a knote keeps of it keeps nothing else in memory.
+ * Reads `bytes`, which go on where `partialLine` ends, as lines. Each line is a string of its own: what a knote keeps of it keeps nothing
+ * else in memory.
  */
-function* parseWrite({ subsystem }: Kqueue, partialLine: string, bytes: Uint8Array): Operation<ParsedWrite> {
-  const { callouts } = subsystem.kernel;
-  let sliceEndMs = callouts.nowMs() + SLICE_MS;
+function* parseWrite(partialLine: string, bytes: Uint8Array): Work<ParsedWrite> {
   const changes: Change[] = [];
+  let timeout: ReadTimeout | null = null;
   let rest = partialLine;
   let start = 0;
+  let stepEnd = STEP_BYTES;
   for (let number = 1; ; number++) {
-    if (number % STEP_LINES === 0 && callouts.nowMs() > sliceEndMs) {
-      yield* pause(subsystem.writers);
-      sliceEndMs = callouts.nowMs() + SLICE_MS;
+    if (number % STEP_LINES === 0 || start >= stepEnd) {
+      stepEnd = start + STEP_BYTES;
+      yield;
     }
     const newline = bytes.indexOf(NEWLINE, start);
     const end = newline < 0 ? bytes.length : newline;
     if (rest.length + end - start > LINE_LIMIT_BYTES) return { complaint: formatComplaint(number, TOO_LONG) };
     const line = rest + textOf(bytes.subarray(start, end));
-    if (newline < 0) return { changes };
-    const result = parseChange(line);
+    if (newline < 0) return { changes, timeout };
+    const result = parseReadTimeout(line) ?? parseChange(line);
     if (result !== null) {
       if (isProblem(result)) return { complaint: formatComplaint(number, result.message) };
-      changes.push(result);
+      if ('timeoutMs' in result) timeout = result;
+      else changes.push(result);
     }
     rest = '';
     start = newline + 1;
@@ -85,19 +88,21 @@ function* applyLines(file: File, uio: WriteUio, credentials: Credentials): Opera
   const length = uio.residual;
   const bytes = new Uint8Array(length);
   const fault = uio.moveIn(bytes, 0, length);
-  if (fault !== 0) return -fault;
+  if (fault !== 0) return fault;
   const registrar = handle.registrar(credentials);
   const { partialLine } = handle;
   // Now, as others may write to this file while many lines are read and applied: theirs go on where this write ends.
   const kept = lastLineOf(bytes, partialLine);
   if (!handle.keepPartialLine(kept)) return -ENOMEM;
-  const parsed = yield* parseWrite(handle.kqueue, partialLine, bytes);
+  const { slicer } = handle.kqueue.subsystem.kernel;
+  const parsed = yield* slicer.runCharged(parseWrite(partialLine, bytes));
   if ('complaint' in parsed) {
     if (handle.partialLine === kept) handle.keepPartialLine('');
     if (handle.hasRoom) handle.store({ text: parsed.complaint });
     return -EINVAL;
   }
-  const { changes } = parsed;
+  const { changes, timeout } = parsed;
+  if (timeout !== null) handle.timeoutMs = timeout.timeoutMs;
   let applied = 0;
   const source: ChangeSource = { read: (count) => changes.slice(applied, (applied += count)) };
   const error = yield* applyChanges(handle.kqueue, source, changes.length, handle, registrar);
@@ -119,8 +124,9 @@ class LineSink implements EventSink {
     this.#credentials = credentials;
   }
 
+  /** A rest too: another thread of the process may have begun a line while this one slept. */
   get hasOther(): boolean {
-    return this.#handle.recordCount > 0;
+    return this.#handle.recordCount > 0 || this.#handle.restFor(this.#credentials) !== null;
   }
 
   store(events: readonly Kevent[]): number {
@@ -148,7 +154,7 @@ class LineSink implements EventSink {
   takeRest(rest: Uint8Array): number {
     const length = Math.min(rest.length, this.#uio.residual);
     const fault = this.#uio.moveOut(rest, 0, length);
-    if (fault !== 0) return -fault;
+    if (fault !== 0) return fault;
     this.#handle.setRest(this.#credentials, rest.subarray(length));
     return 0;
   }
@@ -163,7 +169,7 @@ class LineSink implements EventSink {
     const fault = this.#uio.moveOut(line, 0, length);
     if (fault !== 0) {
       this.#handle.setRest(this.#credentials, noRest);
-      return -fault;
+      return fault;
     }
     this.#isEmpty = false;
     return 1;
@@ -172,7 +178,7 @@ class LineSink implements EventSink {
 
 /**
  * read(2) of lines: the rest of one that the caller has begun, or lines about changes, or events, for which it waits. A caller that
- * reads a line in pieces gets all of it, whoever else reads meanwhile. Bytes read, or -EAGAIN, -EINTR, -EFAULT.
+ * reads a line in pieces gets all of it, also when others read meanwhile. Bytes read, 0 when a time-out has ended the wait, or -EAGAIN, -EINTR, -EFAULT.
  */
 export function* textRead(file: File, uio: ReadUio, credentials: Credentials): Operation<number> {
   if (uio.residual === 0) return 0;
@@ -181,18 +187,25 @@ export function* textRead(file: File, uio: ReadUio, credentials: Credentials): O
   const { kqueue } = handle;
   const requested = uio.residual;
   const sink = new LineSink(handle, uio, credentials);
-  const rest = handle.restFor(credentials);
   kqueue.hold();
   let error = 0;
-  if (rest !== null) error = sink.takeRest(rest);
   while (uio.residual === requested && error === 0) {
+    const rest = handle.restFor(credentials);
+    if (rest !== null) {
+      error = sink.takeRest(rest);
+      continue;
+    }
     if (handle.recordCount > 0) {
       error = sink.takeRecords();
       continue;
     }
-    const collected = yield* collect(kqueue, sink, Infinity, file.nonBlocking ? 0 : null);
+    const collected = yield* collect(kqueue, sink, Infinity, file.nonBlocking ? 0 : handle.timeoutMs);
     if (collected < 0) error = collected;
-    else if (collected === 0 && file.nonBlocking && handle.recordCount === 0) error = -EAGAIN;
+    else if (collected === 0 && !sink.hasOther) {
+      // The time has passed, or there is none to wait.
+      if (file.nonBlocking) error = -EAGAIN;
+      break;
+    }
   }
   kqueue.release();
   const moved = requested - uio.residual;

@@ -1,36 +1,16 @@
-import { errnoName } from '../kern/errno.ts';
-import { EV_EOF, EVFILT_PROC, EVFILT_SIGNAL, EVFILT_TIMER, EVFILT_USER } from '../kern/klist.ts';
-import {
-  type Change,
-  EV_ADD,
-  EV_ERROR,
-  Given,
-  type Ident,
-  type Kevent,
-  namesFile,
-  NOTE_FFAND,
-  NOTE_FFCOPY,
-  NOTE_FFLAGSMASK,
-  NOTE_FFOR,
-} from './kevent.ts';
-import {
-  filterName,
-  filterNumbers,
-  flagOptions,
-  formatFflags,
-  formatFlags,
-  formatHex,
-  noteOptions,
-  parseInteger64,
-  signalNumber,
-  verbFlags,
-} from './words.ts';
+import { errnoName, negatedErrno } from '../kern/errno.ts';
+import { printableText } from '../kern/printable.ts';
+import { type Change, EV_ADD, EV_ERROR, Given, type Ident, type Kevent, NOTE_FFLAGSMASK } from './kevent.ts';
+import type { Filter } from './filters/filter.ts';
+import { filterOf, namesFile } from './filters/list.ts';
+import { formatHex, HIGHEST_SIGNED, parseInteger64 } from './numbers.ts';
+import { filterName, filterNumbers, flagOptions, formatFflags, formatFlags, verbFlags } from './words.ts';
 
 // The text form, one line a change or an event:
 //
 //   change = verb filter ident { option }          verb = add | delete | enable | disable | modify
 //   event  = filter ident data= flags= fflags= udata=
-//   error  = error filter ident errno= udata=
+//   error  = error filter ident errno= udata= [ reason ]
 //
 // Words are separated by blanks and tabs; a word that begins with # begins a comment.
 
@@ -47,22 +27,9 @@ interface Word {
 }
 
 const QUOTED_LENGTH = 64;
-const HIGHEST_SIGNED = 2n ** 63n - 1n;
 const HIGHEST_FFLAGS = 0xffff_ffff;
 
-const periodUnits = new Map<string, bigint>([
-  ['ms', 1n],
-  ['s', 1000n],
-  ['m', 60_000n],
-]);
-
-const userOperations = new Map<string, number>([
-  ['ffand', NOTE_FFAND],
-  ['ffor', NOTE_FFOR],
-  ['ffcopy', NOTE_FFCOPY],
-]);
-
-export function isProblem(result: Change | Problem): result is Problem {
+export function isProblem(result: object): result is Problem {
   return 'message' in result;
 }
 
@@ -77,7 +44,7 @@ export function parseChange(line: string): Change | Problem | null {
   const flags = verbFlags.get(verb.text);
   if (flags === undefined) return unknown('command', verb);
   if (filterWord === undefined) return { column: end, message: 'no filter' };
-  const filter = filterNumbers.get(filterWord.text);
+  const filter = filterOf(filterNumbers.get(filterWord.text) ?? 0);
   if (filter === undefined) return unknown('filter', filterWord);
   if (identWord === undefined) return { column: end, message: 'no ident' };
   const ident = parseIdent(filter, identWord.text);
@@ -92,10 +59,10 @@ export function parseChange(line: string): Change | Problem | null {
     const message = parser.take(option.text);
     if (message !== null) return { column: option.column, message };
   }
-  const canonical = formatIdent({ ident, filter, label: null });
+  const canonical = formatIdent({ ident, filter: filter.number, label: null });
   return {
     ident,
-    filter,
+    filter: filter.number,
     flags: parser.flags,
     fflags: parser.fflags,
     data: parser.data,
@@ -110,12 +77,11 @@ export function formatLine(event: Kevent): string {
   const head = `${filterName(event.filter)} ${formatIdent(event)}`;
   const udata = `udata=${formatUdata(event)}`;
   if (event.flags === EV_ERROR) {
-    const errno = Number(event.data);
-    return `error ${head} errno=${errno === 0 ? '0' : errnoName(errno)} ${udata}\n`;
+    const result = negatedErrno(Number(event.data));
+    const reason = (event.reason ?? null) === null ? '' : ` ${event.reason!}`;
+    return `error ${head} errno=${result === 0 ? '0' : errnoName(result)} ${udata}${reason}\n`;
   }
-  // A wait status is read by its bytes.
-  const isStatus = event.filter === EVFILT_PROC && (event.flags & EV_EOF) !== 0;
-  const data = isStatus ? formatHex(event.data) : String(event.data);
+  const data = filterOf(event.filter)?.formatData?.(event) ?? String(event.data);
   const fflags = formatFflags(event.filter, event.fflags);
   return `${head} data=${data} flags=${formatFlags(event.flags)} fflags=${fflags} ${udata}\n`;
 }
@@ -146,14 +112,10 @@ function splitWords(line: string): Word[] {
   return words;
 }
 
-/** A token for a message: what cannot be printed as `\xNN`, cut when it is long. */
+/** A token for a message, cut when it is long. */
 function quote(text: string): string {
   const cut = text.length > QUOTED_LENGTH ? `${text.slice(0, QUOTED_LENGTH)}...` : text;
-  const printable = cut.replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
-  return `"${printable}"`;
+  return `"${printableText(cut)}"`;
 }
 
 function unknown(what: string, word: Word): Problem {
@@ -161,21 +123,20 @@ function unknown(what: string, word: Word): Problem {
 }
 
 /** Null when the word cannot be an ident of this filter. */
-function parseIdent(filter: number, word: string): Ident | null {
-  if (namesFile(filter)) {
+function parseIdent(filter: Filter, word: string): Ident | null {
+  if (filter.identKind === 'file') {
     if (!word.startsWith('fd:')) return word;
     const descriptor = parseInteger64(word.slice('fd:'.length));
     return descriptor === null || descriptor < 0 ? null : descriptor;
   }
   const number = parseInteger64(word);
   if (number !== null) return number < 0 ? null : number;
-  return filter === EVFILT_SIGNAL ? signalNumber(word) : null;
+  return filter.identNamed?.(word) ?? null;
 }
 
 /** Collects the options of one change. */
 class OptionParser {
-  readonly #filter: number;
-  readonly #notes: ReadonlyMap<string, number>;
+  readonly #filter: Filter;
   readonly #seen = new Set<string>();
   flags: number;
   fflags = 0;
@@ -183,9 +144,8 @@ class OptionParser {
   udata: string | number = 0;
   given = 0;
 
-  constructor(filter: number, flags: number) {
+  constructor(filter: Filter, flags: number) {
     this.#filter = filter;
-    this.#notes = noteOptions(filter);
     this.flags = flags;
   }
 
@@ -195,7 +155,9 @@ class OptionParser {
     if (equals < 0) return this.#takeWord(option);
     const name = option.slice(0, equals);
     const value = option.slice(equals + 1);
-    const problem = this.#takeValue(userOperations.has(name) ? 'ff' : name, name, value);
+    const operation = this.#filter.noteOperations?.get(name);
+    const problem =
+      operation === undefined ? this.#takeValue(name, value) : this.#takeOperation(operation, value);
     if (problem === null) return null;
     return problem === '' ? `unknown option ${quote(option)}` : `${quote(option)}: ${problem}`;
   }
@@ -206,19 +168,18 @@ class OptionParser {
       this.flags |= flag;
       return null;
     }
-    const note = this.#notes.get(word);
+    const note = this.#filter.notes.get(word);
     if (note === undefined) return `unknown option ${quote(word)}`;
     this.#addFflags(note);
     return null;
   }
 
   /** Null, or what is wrong with the value; '' when there is no such option. */
-  #takeValue(kind: string, name: string, value: string): string | null {
-    const isRepeated = this.#seen.has(kind);
-    this.#seen.add(kind);
-    switch (kind) {
+  #takeValue(name: string, value: string): string | null {
+    const isRepeated = this.#isRepeated(name);
+    switch (name) {
       case 'data': {
-        const data = this.#filter === EVFILT_TIMER ? parsePeriod(value) : parseInteger64(value);
+        const data = (this.#filter.parseData ?? parseInteger64)(value);
         if (data === null || data > HIGHEST_SIGNED) return 'not an integer of 64 bits';
         this.data = data;
         this.given |= Given.Data;
@@ -228,13 +189,6 @@ class OptionParser {
         const fflags = parseInteger64(value);
         if (fflags === null || fflags < 0 || fflags > HIGHEST_FFLAGS) return 'not an integer of 32 bits';
         this.#addFflags(Number(fflags));
-        break;
-      }
-      case 'ff': {
-        if (this.#filter !== EVFILT_USER) return '';
-        const bits = parseInteger64(value);
-        if (bits === null || bits < 0 || bits > NOTE_FFLAGSMASK) return 'not an integer of 24 bits';
-        this.#addFflags((userOperations.get(name)! | Number(bits)) >>> 0);
         break;
       }
       case 'udata':
@@ -248,18 +202,23 @@ class OptionParser {
     return isRepeated ? 'given twice' : null;
   }
 
+  /** `NAME=BITS`, of which a change may have one. */
+  #takeOperation(operation: number, value: string): string | null {
+    const isRepeated = this.#isRepeated('operation');
+    const bits = parseInteger64(value);
+    if (bits === null || bits < 0 || bits > NOTE_FFLAGSMASK) return 'not an integer of 24 bits';
+    this.#addFflags((operation | Number(bits)) >>> 0);
+    return isRepeated ? 'given twice' : null;
+  }
+
+  #isRepeated(option: string): boolean {
+    const isRepeated = this.#seen.has(option);
+    this.#seen.add(option);
+    return isRepeated;
+  }
+
   #addFflags(bits: number): void {
     this.fflags = (this.fflags | bits) >>> 0;
     this.given |= Given.Fflags;
   }
-}
-
-/** `500`, `500ms`, `2s` or `1m` in milliseconds; null when it is none. */
-function parsePeriod(text: string): number | bigint | null {
-  const match = /^(-?[0-9]{1,20})(ms|s|m)$/.exec(text);
-  if (match === null) return parseInteger64(text);
-  const value = BigInt(match[1]!) * periodUnits.get(match[2]!)!;
-  const number = Number(value);
-  if (Number.isSafeInteger(number)) return number;
-  return value > HIGHEST_SIGNED || value < -HIGHEST_SIGNED ? null : value;
 }

@@ -12,7 +12,7 @@ export class IpcError extends Error {
 
   /** `errno` is negative; `detail` says more than the code. */
   constructor(errno: number, syscall: string, detail?: string) {
-    const code = errnoName(-errno);
+    const code = errnoName(errno);
     super(detail === undefined ? `${code}: ${syscall}` : `${code}: ${syscall}: ${detail}`);
     this.code = code;
     this.errno = errno;

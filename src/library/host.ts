@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import type { Clock, Timespec } from '../kern/clock.ts';
 import { ESRCH } from '../kern/errno.ts';
-import { type Host, NO_IDENTITY } from '../kern/host.ts';
+import { type Host, NO_IDENTITY, ProcessEnding } from '../kern/host.ts';
 
 const NANOSECONDS_PER_MS = 1_000_000;
 const MS_PER_SECOND = 1000;
@@ -30,8 +30,10 @@ export const programHost: Host = {
   signalOwner: () => -ESRCH,
   postSigio: () => undefined,
   postSigpipe: () => undefined,
+  signalCaller: () => -ESRCH,
   processOf: (threadId) => threadId,
-  describeThread: (threadId) => ({ process: threadId, command: process.title }),
+  endingOf: () => ProcessEnding.None,
+  describeThread: (threadId) => ({ process: threadId, parent: process.ppid, command: process.title }),
   describeDescriptor: () => null,
   identityOf: () => NO_IDENTITY,
   supplementaryGroups: () => [],

@@ -1,10 +1,12 @@
-import { assert } from '../kern/assert.ts';
+import type { Timespec } from '../kern/clock.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EBADF, EINVAL } from '../kern/errno.ts';
-import { File, FREAD, FWRITE } from '../kern/file.ts';
+import { EBADF, EINVAL, errnoName, negatedErrno } from '../kern/errno.ts';
+import type { File } from '../kern/file.ts';
 import { EVFILT_TIMER, EVFILT_USER } from '../kern/klist.ts';
-import { binaryKqueueOps, openKqueue } from '../kqueue/file.ts';
-import { type Change, Given, type Kevent, NOTE_FFCOPY, NOTE_TRIGGER } from '../kqueue/kevent.ts';
+import { kevent } from '../kqueue/call.ts';
+import { createKqueue } from '../kqueue/file.ts';
+import { handleOf } from '../kqueue/handle.ts';
+import { type Change, EV_ERROR, Given, type Kevent, NOTE_FFCOPY, NOTE_TRIGGER } from '../kqueue/kevent.ts';
 import type { Kqueue as EngineKqueue } from '../kqueue/kqueue.ts';
 import { register } from '../kqueue/register.ts';
 import { collect } from '../kqueue/scan.ts';
@@ -23,7 +25,10 @@ export type KqueueToken = number | bigint | string;
 
 /** One change of what is watched (struct kevent). */
 export interface KqueueChange {
-  /** `add` when it is not given; `add` of what is there replaces it, `modify` changes only what it mentions. */
+  /**
+   * `add` when it is not given. `add` of a registration that exists replaces its values and keeps its flags; `modify` changes only what it
+   * mentions.
+   */
   readonly action?: KqueueAction;
   readonly filter: KqueueFilter;
   readonly ident: KqueueIdent;
@@ -55,6 +60,21 @@ export interface KqueueEvent {
   readonly token: KqueueToken;
 }
 
+/** A change that `kevent` could not apply. */
+export interface KqueueRefusal {
+  /** ENOENT and so on: see `Kqueue.change`. */
+  readonly code: string;
+  readonly filter: KqueueFilter;
+  readonly ident: KqueueIdent;
+  readonly token: KqueueToken;
+}
+
+/** What one kevent(2) gives: refused changes, or events, never both. */
+export interface KqueueResult {
+  readonly refused: readonly KqueueRefusal[];
+  readonly events: readonly KqueueEvent[];
+}
+
 export interface KqueueOptions {
   /** The system of what it watches; `IpcSystem.shared` when it is not given. */
   readonly system?: IpcSystem;
@@ -75,17 +95,18 @@ export class Kqueue {
   /** @internal */
   readonly descriptor: number;
   readonly #system: IpcSystem;
+  readonly #file: File;
   readonly #kqueue: EngineKqueue;
   readonly #caller: Credentials = thisProcess();
   #isClosed = false;
 
   constructor({ system = IpcSystem.shared }: KqueueOptions = {}) {
     this.#system = system;
-    const kqueue = system.kqueues.create(this.#caller);
-    assert(kqueue !== null, 'a system without a mount has no quotas');
-    this.#kqueue = kqueue;
-    const file = new File(FREAD | FWRITE, binaryKqueueOps, this.#caller);
-    openKqueue(file, this.#kqueue, binaryKqueueOps);
+    // The system numbers the file when it is open: kqueue(2) needs no table.
+    const file = createKqueue(system.kqueues, { allocate: () => 0 }, this.#caller);
+    if (typeof file === 'number') throw new IpcError(file, 'kqueue');
+    this.#file = file;
+    this.#kqueue = handleOf(file)!.kqueue;
     this.descriptor = system.open(file, this);
   }
 
@@ -124,8 +145,7 @@ export class Kqueue {
   async wait(options: KqueueWait = {}): Promise<KqueueEvent[]> {
     this.#use();
     const { count = DEFAULT_COUNT, timeoutMs } = options;
-    const isTimeValid = timeoutMs === undefined || timeoutMs >= 0;
-    if (!Number.isSafeInteger(count) || count < 1 || !isTimeValid) throw new IpcError(-EINVAL, 'kevent');
+    checkWait(count, timeoutMs);
     const events: Kevent[] = [];
     const isClosed = (): boolean => this.#isClosed;
     const sink = {
@@ -140,6 +160,38 @@ export class Kqueue {
     await this.#system.run('kevent', () => collect(this.#kqueue, sink, count, timeoutMs ?? null), options);
     this.#use();
     return events.map((event) => this.#decode(event));
+  }
+
+  /**
+   * kevent(2): applies every change in turn, then waits for events as `wait` does, with no other call in between (K12 to K36). A
+   * change that fails is reported, those after it are applied, and the call then waits for nothing. Fails as `wait` does.
+   */
+  async kevent(changes: readonly KqueueChange[], options: KqueueWait = {}): Promise<KqueueResult> {
+    this.#use();
+    const { count = DEFAULT_COUNT, timeoutMs } = options;
+    checkWait(count, timeoutMs);
+    const encoded = changes.map((change) => this.#encode(change));
+    let taken = 0;
+    const records: Kevent[] = [];
+    const call = {
+      changes: { read: (wanted: number) => encoded.slice(taken, (taken += wanted)) },
+      changeCount: encoded.length,
+      eventCount: Math.max(count, encoded.length),
+      storeEvents: (batch: readonly Kevent[]) => {
+        records.push(...batch.map((record) => ({ ...record })));
+        return true;
+      },
+      timeout: timeoutMs === undefined ? null : () => timespecOf(timeoutMs),
+    };
+    await this.#system.run('kevent', () => kevent(this.#file, call, this.#caller), options);
+    const isRefusal = ({ flags }: Kevent): boolean => (flags & EV_ERROR) !== 0;
+    return {
+      refused: records.filter(isRefusal).map((record) => {
+        const { filter, ident, token } = this.#decode(record);
+        return { code: errnoName(negatedErrno(Number(record.data))), filter, ident, token };
+      }),
+      events: records.filter((record) => !isRefusal(record)).map((record) => this.#decode(record)),
+    };
   }
 
   /** Every event, until the kqueue is closed. */
@@ -220,4 +272,17 @@ export class Kqueue {
       token: udata,
     };
   }
+}
+
+function checkWait(count: number, timeoutMs: number | undefined): void {
+  const isTimeValid = timeoutMs === undefined || timeoutMs >= 0;
+  if (!Number.isSafeInteger(count) || count < 1 || !isTimeValid) throw new IpcError(-EINVAL, 'kevent');
+}
+
+const MS_PER_SECOND = 1000;
+const NANOSECONDS_PER_MS = 1_000_000;
+
+function timespecOf(timeoutMs: number): Timespec {
+  const seconds = Math.floor(timeoutMs / MS_PER_SECOND);
+  return { seconds, nanoseconds: Math.round((timeoutMs - seconds * MS_PER_SECOND) * NANOSECONDS_PER_MS) };
 }

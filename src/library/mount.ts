@@ -4,9 +4,9 @@ import { ENOTDIR } from '../kern/errno.ts';
 import { packageVersion } from '../host/package.ts';
 import { PortableHost } from '../host/portable-host.ts';
 import { DEFAULT_MODULE } from '../transports/fuse-native/binding.ts';
-import { mountFileSystem } from '../transports/mount.ts';
-import { MountFailure } from '../transports/transport.ts';
-import { FileSystem } from '../vfs/file-system.ts';
+import { mountFileSystem } from '../transports/choose-transport.ts';
+import { MountFailure } from '../transports/common/transport.ts';
+import { FileSystem } from '../tree/file-system.ts';
 import { IpcError } from './error.ts';
 
 export { MountFailure };
@@ -82,9 +82,9 @@ export async function mount(settings: MountSettings): Promise<Mount> {
 /** Tries settings on a tree that nobody mounts: the serving thread takes them as they are. */
 function checkSysctls(sysctls: readonly (readonly [name: string, value: number])[]): void {
   const kernel = new Kernel(new PortableHost());
-  new FileSystem(kernel, { uid: 0, gid: 0, version: '', pid: 0 });
+  new FileSystem(kernel, { identity: { uid: 0, gid: 0, version: '', pid: 0 } });
   for (const [name, value] of sysctls) {
     const error = kernel.sysctls.preset(name, value);
-    if (error !== 0) throw new IpcError(-error, 'sysctl', `${name}=${value}`);
+    if (error !== 0) throw new IpcError(error, 'sysctl', `${name}=${value}`);
   }
 }

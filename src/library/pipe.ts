@@ -1,13 +1,13 @@
 import type { Credentials } from '../kern/credentials.ts';
-import { EBADF, EINTR, ENOMEM } from '../kern/errno.ts';
-import { File, FNONBLOCK, FREAD, FWRITE } from '../kern/file.ts';
+import { EBADF, EINTR } from '../kern/errno.ts';
+import type { File } from '../kern/file.ts';
 import { POLLHUP, POLLIN, POLLOUT, Poller } from '../kern/poll.ts';
 import { MemoryReadUio, WriteUio } from '../kern/uio.ts';
-import { anonymousPipeOps } from '../pipe/anonymous.ts';
+import { pipe2, PIPE2_NONBLOCK, pipeInfo, pipeStat, type RingInfo } from '../pipe/anonymous.ts';
 import type { PipeEnd as EngineEnd } from '../pipe/end.ts';
-import { PipePair } from '../pipe/pair.ts';
+import { dateOf } from './date.ts';
 import { checked, IpcError } from './error.ts';
-import { IpcSystem, thisProcess, type WaitOptions } from './system.ts';
+import { IpcSystem, pipeIdOf, thisProcess, type WaitOptions } from './system.ts';
 
 export interface PipeOptions {
   /** The system that it belongs to; `IpcSystem.shared` when it is not given. */
@@ -26,21 +26,38 @@ export interface PipeReadiness {
   readonly hungUp: boolean;
 }
 
+/** What fstat(2) says of an end (P108). */
+export interface PipeStat {
+  /** S_IFIFO: an end has no permission bits. */
+  readonly mode: number;
+  /** Bytes that a reader could take now. */
+  readonly sizeBytes: number;
+  readonly blockSizeBytes: number;
+  /** In units of `blockSizeBytes`. */
+  readonly blocks: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly inode: number;
+  readonly accessTime: Date;
+  readonly modificationTime: Date;
+  readonly changeTime: Date;
+}
+
 /** FreeBSD's bidirectional pipe (pipe(2); sys_pipe.c): what is written to one end is read from the other, both ways. */
 export class Pipe {
   readonly ends: readonly [PipeEnd, PipeEnd];
+  /** What a policy knows the pipe by: the inode number of its first end. */
+  readonly id: number;
 
-  /** Throws an IpcError (pipe2): ENOMEM when the system's budget for pipes (`kern.ipc.maxpipekva`) is used up (P3 to P8). */
+  /** Throws an IpcError (pipe2): ENOMEM when the system's budget for pipes (`kern.ipc.maxpipekva`) is used up (P1 to P12). */
   constructor({ system = IpcSystem.shared, nonBlocking = false }: PipeOptions = {}) {
     const caller = thisProcess();
-    const pair = PipePair.create(system.pipes, caller);
-    if (pair === null) throw new IpcError(-ENOMEM, 'pipe2');
-    const open = (end: EngineEnd): PipeEnd => {
-      const file = new File(FREAD | FWRITE | (nonBlocking ? FNONBLOCK : 0), anonymousPipeOps, caller);
-      file.data = end;
-      return new PipeEnd(system, file, caller);
-    };
-    this.ends = [open(pair.ends[0]), open(pair.ends[1])];
+    // The ends number themselves in this system when they are made: pipe2 needs no table.
+    const table = { allocate: () => 0, release: () => undefined, store: () => 0 };
+    const files = pipe2(system.pipes, table, nonBlocking ? PIPE2_NONBLOCK : 0, caller);
+    if (typeof files === 'number') throw new IpcError(files, 'pipe2');
+    this.ends = [new PipeEnd(system, files[0], caller), new PipeEnd(system, files[1], caller)];
+    this.id = pipeIdOf((files[0].data as EngineEnd).pair);
   }
 
   /** Closes both ends. */
@@ -73,6 +90,31 @@ export class PipeEnd implements AsyncIterable<Uint8Array> {
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Where bytes lie in the ring that this end reads from (P110). */
+  get ring(): RingInfo {
+    return pipeInfo(this.#end);
+  }
+
+  /** fstat(2). Throws EBADF once the end is closed, and what the system's policy refuses with. */
+  stat(): PipeStat {
+    this.#use('fstat');
+    const stat = pipeStat(this.#end, this.#credentials);
+    if (typeof stat === 'number') throw new IpcError(stat, 'fstat');
+    const { mode, sizeBytes, blockSizeBytes, blocks, uid, gid, inode, times } = stat;
+    return {
+      mode,
+      sizeBytes,
+      blockSizeBytes,
+      blocks,
+      uid,
+      gid,
+      inode,
+      accessTime: dateOf(times.accessed),
+      modificationTime: dateOf(times.modified),
+      changeTime: dateOf(times.changed),
+    };
   }
 
   /**

@@ -46,6 +46,14 @@ export class ViewSpace implements AddressSpace {
   readonly #views = new Map<number, SharedBufferBacking>();
   #lastAddress = 0;
 
+  /** The views of a child process: the same addresses. */
+  copy(): ViewSpace {
+    const copy = new ViewSpace();
+    for (const [address, backing] of this.#views) copy.#views.set(address, backing);
+    copy.#lastAddress = this.#lastAddress;
+    return copy;
+  }
+
   *map({ backing, address }: MapRequest): Operation<number> {
     if (address !== null) return -EINVAL;
     this.#lastAddress += PAGE_SIZE_BYTES;

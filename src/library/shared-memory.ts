@@ -1,10 +1,11 @@
 import type { Timespec } from '../kern/clock.ts';
 import { EINVAL } from '../kern/errno.ts';
-import { ShmProcess } from '../shm/attachments.ts';
+import { ShmProcess, shmexit, shmfork } from '../shm/attachments.ts';
 import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE, MODE_MASK, SHM_RDONLY } from '../shm/flags.ts';
 import { shmat, shmdt } from '../shm/shmat.ts';
 import { ipcRemove, ipcSet, ipcStat } from '../shm/shmctl.ts';
 import { shmget } from '../shm/shmget.ts';
+import { dateOf } from './date.ts';
 import { checked, IpcError } from './error.ts';
 import { ViewSpace } from './shared-buffer.ts';
 import { type Caller, IpcSystem, thisProcess } from './system.ts';
@@ -67,12 +68,35 @@ export interface SegmentAttachment {
 /** NetBSD's System V shared memory (shmget(2), shmat(2), shmctl(2); sysv_shm.c), as one caller uses it. */
 export class SharedMemory {
   readonly #system: IpcSystem;
-  readonly #space = new ViewSpace();
+  readonly #space: ViewSpace;
   readonly #process: ShmProcess;
 
-  constructor({ system = IpcSystem.shared, caller = thisProcess() }: SharedMemoryOptions = {}) {
+  constructor(options: SharedMemoryOptions = {}, space = new ViewSpace()) {
+    const { system = IpcSystem.shared, caller = thisProcess() } = options;
     this.#system = system;
-    this.#process = new ShmProcess(caller, this.#space);
+    this.#space = space;
+    this.#process = new ShmProcess(caller, space);
+  }
+
+  /**
+   * fork(2): another caller, with the same ids unless `caller` is given, who has every segment attached that this one has. Each
+   * attachment counts once more; no time and no last pid changes (S63).
+   */
+  fork(caller: Caller = this.#process.credentials): SharedMemory {
+    const child = new SharedMemory({ system: this.#system, caller }, this.#space.copy());
+    shmfork(this.#process, child.#process);
+    return child;
+  }
+
+  /** exit(2): detaches every segment. The detach time is set, the last pid is not (S64, S65). */
+  exit(): void {
+    shmexit(this.#system.shm, this.#process);
+    this.#system.settle();
+  }
+
+  /** What is attached, in the order in which it was. */
+  attachments(): SegmentAttachment[] {
+    return Array.from(this.#process.attachments(), ({ address }) => this.#attachmentAt(address));
   }
 
   /**
@@ -106,11 +130,17 @@ export class SharedMemory {
     const { shm } = this.#system;
     const flags = readOnly ? SHM_RDONLY : 0;
     const address = await this.#system.run('shmat', () => shmat(shm, this.#process, id, { flags }));
-    const { sizeBytes } = this.#process.map!.attachments.get(address)!.segment;
+    return this.#attachmentAt(address);
+  }
+
+  #attachmentAt(address: number): SegmentAttachment {
+    const { segment, isReadOnly } = this.#process.map!.attachments.get(address)!;
+    const { id, sizeBytes } = segment;
+    const { shm } = this.#system;
     const space = this.#space;
     return {
       id,
-      isReadOnly: readOnly,
+      isReadOnly,
       get bytes() {
         const bytes = space.bytesAt(address);
         if (bytes === null) throw new IpcError(-EINVAL, 'shmdt');
@@ -139,9 +169,9 @@ export class SharedMemory {
       creatorPid: status.creatorPid,
       lastPid: status.lastPid,
       attachCount: status.attachCount,
-      attachTime: date(status.attachTime),
-      detachTime: date(status.detachTime),
-      changeTime: date(status.changeTime),
+      attachTime: dateOrNull(status.attachTime),
+      detachTime: dateOrNull(status.detachTime),
+      changeTime: dateOrNull(status.changeTime),
     };
   }
 
@@ -167,10 +197,7 @@ export class SharedMemory {
   }
 }
 
-const MS_PER_SECOND = 1000;
-const NANOSECONDS_PER_MS = 1_000_000;
-
-function date({ seconds, nanoseconds }: Timespec): Date | null {
-  if (seconds === 0 && nanoseconds === 0) return null;
-  return new Date(seconds * MS_PER_SECOND + Math.floor(nanoseconds / NANOSECONDS_PER_MS));
+/** Null for a time that has not been. */
+function dateOrNull(time: Timespec): Date | null {
+  return time.seconds === 0 && time.nanoseconds === 0 ? null : dateOf(time);
 }

@@ -4,7 +4,10 @@ import { type File, knotesOfClosedFile } from '../kern/file.ts';
 import { Kernel } from '../kern/kernel.ts';
 import type { Operation } from '../kern/operation.ts';
 import { Thread } from '../kern/scheduler.ts';
-import { KqueueSubsystem } from '../kqueue/system.ts';
+import { KqueueSubsystem } from '../kqueue/subsystem.ts';
+import type { PipePair } from '../pipe/pair.ts';
+import type { PipePolicy as EnginePolicy } from '../pipe/policy.ts';
+import { queueFor } from '../pipe/options/queue.ts';
 import { PipeSubsystem } from '../pipe/subsystem.ts';
 import { ShmSubsystem } from '../shm/subsystem.ts';
 import { IpcError } from './error.ts';
@@ -21,9 +24,26 @@ export interface Caller {
   readonly pid: number;
 }
 
+/**
+ * Checks of calls on pipes, made where FreeBSD's kernel asks its mandatory-access-control policies (P120). A check returns 0 to let
+ * the call go on, or a negative errno (`-os.constants.errno.EACCES`) that the call fails with. Pipes are named by `Pipe.id`.
+ */
+export interface PipePolicy {
+  checkRead?(caller: Caller, pipeId: number): number;
+  checkWrite?(caller: Caller, pipeId: number): number;
+  checkPoll?(caller: Caller, pipeId: number): number;
+  checkStat?(caller: Caller, pipeId: number): number;
+  /** Called for each new pipe. */
+  created?(pipeId: number): void;
+  /** Called when both ends of a pipe are closed. */
+  destroyed?(pipeId: number): void;
+}
+
 export interface IpcSystemOptions {
   /** Tunables by name (`kern.ipc.pipe_buf`), also those that are fixed afterwards. */
   readonly sysctls?: Readonly<Record<string, number>>;
+  /** Asked before calls on pipes; without one nothing is. */
+  readonly policy?: PipePolicy;
 }
 
 /** How a call that may wait can be ended. */
@@ -57,8 +77,9 @@ export class IpcSystem {
   #isSettling = false;
 
   /** Throws an IpcError (sysctl) for a tunable that there is not (ENOENT), a counter (EPERM), a value out of range (EINVAL). */
-  constructor({ sysctls = {} }: IpcSystemOptions = {}) {
-    this.pipes = new PipeSubsystem(this.#kernel);
+  constructor({ sysctls = {}, policy }: IpcSystemOptions = {}) {
+    this.pipes = new PipeSubsystem(this.#kernel, queueFor);
+    if (policy !== undefined) this.pipes.policy = enginePolicy(policy);
     this.shm = new ShmSubsystem(this.#kernel, new SharedBufferMemory());
     this.kqueues = new KqueueSubsystem(this.#kernel, {
       resolver: {
@@ -74,7 +95,7 @@ export class IpcSystem {
     });
     for (const [name, value] of Object.entries(sysctls)) {
       const error = this.#kernel.sysctls.preset(name, value);
-      if (error !== 0) throw new IpcError(-error, 'sysctl', `${name}=${value}`);
+      if (error !== 0) throw new IpcError(error, 'sysctl', `${name}=${value}`);
     }
   }
 
@@ -177,6 +198,22 @@ export class IpcSystem {
   get waitingCount(): number {
     return this.#kernel.scheduler.sleepingCount;
   }
+}
+
+/** What a policy and a Pipe know a pair by. @internal */
+export function pipeIdOf(pair: PipePair): number {
+  return pair.ends[0].inode;
+}
+
+function enginePolicy(policy: PipePolicy): EnginePolicy {
+  return {
+    checkRead: (caller, pair) => policy.checkRead?.(caller, pipeIdOf(pair)) ?? 0,
+    checkWrite: (caller, pair) => policy.checkWrite?.(caller, pipeIdOf(pair)) ?? 0,
+    checkPoll: (caller, pair) => policy.checkPoll?.(caller, pipeIdOf(pair)) ?? 0,
+    checkStat: (caller, pair) => policy.checkStat?.(caller, pipeIdOf(pair)) ?? 0,
+    created: (pair) => policy.created?.(pipeIdOf(pair)),
+    destroyed: (pair) => policy.destroyed?.(pipeIdOf(pair)),
+  };
 }
 
 const superuser: Credentials = { uid: 0, gid: 0, pid: 0 };

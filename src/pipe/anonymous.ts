@@ -43,7 +43,7 @@ const S_IFIFO = 0o010000;
 /** fstat(2) on an anonymous pipe, or the policy's negative errno. */
 export function pipeStat(end: PipeEnd, credentials: Credentials): PipeStat | number {
   const denied = end.pair.subsystem.policy?.checkStat?.(credentials, end.pair) ?? 0;
-  if (denied !== 0) return -denied;
+  if (denied !== 0) return denied;
   return {
     mode: S_IFIFO,
     blockSizeBytes: PAGE_SIZE_BYTES,
@@ -57,14 +57,19 @@ export function pipeStat(end: PipeEnd, credentials: Credentials): PipeStat | num
   };
 }
 
-/** What kinfo shows of an end's ring (pipe_fill_kinfo; P110). */
-export function pipeInfo(end: PipeEnd): { count: number; in: number; out: number; sizeBytes: number } {
-  return { count: end.ring.count, in: end.ring.in, out: end.ring.out, sizeBytes: end.ring.size };
+/** What kinfo shows of the ring of an end. */
+export interface RingInfo {
+  /** Bytes in the ring. */
+  readonly count: number;
+  /** Where the next byte is written, and where the next one is read. */
+  readonly in: number;
+  readonly out: number;
+  readonly sizeBytes: number;
 }
 
-/** ftruncate, fchmod and fchown of an anonymous pipe (pipe_truncate, pipe_chmod, pipe_chown; P109). */
-export function pipeSetAttributes(): number {
-  return -EINVAL;
+/** pipe_fill_kinfo (P110). */
+export function pipeInfo(end: PipeEnd): RingInfo {
+  return { count: end.ring.count, in: end.ring.in, out: end.ring.out, sizeBytes: end.ring.size };
 }
 
 /** Flags of pipe2, in FreeBSD's numbering. */
@@ -77,7 +82,7 @@ export interface DescriptorTable {
   allocate(file: File, closeOnExec: boolean): number;
   /** Frees a number that `allocate` returned. */
   release(descriptor: number): void;
-  /** Stores both numbers in the caller's memory; 0 or EFAULT. */
+  /** Stores both numbers in the caller's memory. 0 or -EFAULT. */
   store(descriptors: readonly [number, number]): number;
 }
 
@@ -113,5 +118,5 @@ export function pipe2(
     numbers.push(number);
   }
   const fault = table.store([numbers[0]!, numbers[1]!]);
-  return fault === 0 ? files : undo(-fault);
+  return fault === 0 ? files : undo(fault);
 }

@@ -1,3 +1,4 @@
+import { assert } from '../kern/assert.ts';
 import type { Host } from '../kern/host.ts';
 import { allocate } from '../kern/memory.ts';
 
@@ -15,7 +16,7 @@ const SMALLEST_DEFAULT_BYTES = 512 * 1024;
 const MEMORY_SHARE = 64;
 
 /** Rings of each size kept for reuse. Beyond these, freed memory goes to the collector. */
-const SPARE_RINGS_PER_SIZE = 64;
+export const MAXIMUM_SPARE_RINGS = 64;
 
 /**
  * The memory that rings may use in all (pipekva), and the counters around it (P3 to P7, P15, P29).
@@ -46,9 +47,13 @@ export class PipeBudget {
     return this.usedBytes > Math.floor((3 * this.maximumBytes) / 4);
   }
 
+  holds(sizeBytes: number): boolean {
+    return this.usedBytes + sizeBytes <= this.maximumBytes;
+  }
+
   /** Books `sizeBytes`; false when the budget does not hold them. */
   reserve(sizeBytes: number): boolean {
-    if (this.usedBytes + sizeBytes > this.maximumBytes) return false;
+    if (!this.holds(sizeBytes)) return false;
     this.usedBytes += sizeBytes;
     return true;
   }
@@ -71,9 +76,27 @@ export class PipeBudget {
     return this.#spares.get(sizeBytes)?.pop() ?? allocate(this.#host, sizeBytes);
   }
 
+  /** Rings that are kept for reuse. */
+  get spareCount(): number {
+    let count = 0;
+    for (const spares of this.#spares.values()) count += spares.length;
+    return count;
+  }
+
   giveStorage(storage: Uint8Array): void {
     let spares = this.#spares.get(storage.length);
     if (spares === undefined) this.#spares.set(storage.length, (spares = []));
-    if (spares.length < SPARE_RINGS_PER_SIZE) spares.push(storage);
+    if (spares.length < MAXIMUM_SPARE_RINGS) spares.push(storage);
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    for (const [sizeBytes, spares] of this.#spares) {
+      assert(spares.length <= MAXIMUM_SPARE_RINGS, 'no more rings are kept for reuse than their limit');
+      assert(
+        spares.length === 0 || spares.at(-1)!.length === sizeBytes,
+        'a spare ring has the size it is kept for',
+      );
+    }
   }
 }

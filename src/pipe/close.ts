@@ -41,5 +41,9 @@ export function closeIdle(end: PipeEnd): void {
   if (!end.pair.isNamed) end.klist.clear();
   end.owner = null;
   end.presence = Presence.Finalized;
-  if (other.presence === Presence.Finalized) end.pair.subsystem.policy?.destroyed?.(end.pair);
+  end.pair.subsystem.crampedEnds.growthReturned();
+  if (other.presence !== Presence.Finalized) return;
+  const { subsystem } = end.pair;
+  subsystem.pairs.delete(end.pair);
+  subsystem.policy?.destroyed?.(end.pair);
 }

@@ -2,9 +2,11 @@ import { assert } from '../kern/assert.ts';
 import type { Timestamps } from '../kern/clock.ts';
 import type { SignalOwner } from '../kern/host.ts';
 import { Klist } from '../kern/klist.ts';
+import type { File } from '../kern/file.ts';
 import type { WaitChannel } from '../kern/operation.ts';
 import { PollQueue } from '../kern/poll.ts';
 import type { Loan } from '../kern/uio.ts';
+import type { Discipline } from './discipline.ts';
 import type { PipePair } from './pair.ts';
 import { Ring } from './ring.ts';
 
@@ -40,6 +42,8 @@ export class PipeEnd {
    * The reader that takes the last byte retires it, so that whoever is notified of that read finds room to write.
    */
   chunk: Loan | null = null;
+  /** What calls do in place of what BSD's do, on a pipe with options; null without. There is no direct chunk beside one. */
+  discipline: Discipline | null = null;
   presence: Presence = Presence.Active;
   /** PIPE_EOF: for readers the end of the stream, for writers a broken pipe. */
   endOfFile = false;
@@ -73,12 +77,24 @@ export class PipeEnd {
 
   /** Bytes that a reader could take now, as FIONREAD, stat and EVFILT_READ count them (P74, P97, P105). */
   get queuedBytes(): number {
+    if (this.discipline !== null) return this.discipline.queuedBytes;
     return this.chunk !== null ? this.chunk.residual : this.ring.count;
   }
 
-  /** A copy of those bytes, oldest first, without taking them. */
+  /** Those of them that a read of `file` could take at once. */
+  readableBytes(file: File): number {
+    return this.discipline === null ? this.queuedBytes : this.discipline.readableBytes(file);
+  }
+
+  /** Bytes that can be stored now. */
+  get spaceBytes(): number {
+    return this.discipline === null ? this.ring.space : this.discipline.spaceBytes;
+  }
+
+  /** A copy of all queued bytes, oldest first, without taking them. */
   peek(): Uint8Array {
-    const { chunk, ring } = this;
+    const { chunk, ring, discipline } = this;
+    if (discipline !== null) return discipline.peek();
     if (chunk === null) return ring.peek(ring.count);
     return chunk.bytes.slice(chunk.position, chunk.position + chunk.residual);
   }
@@ -107,19 +123,18 @@ export class PipeEnd {
   /** Repeats the invariants; called after every step in tests. */
   checkInvariants(): void {
     const { ring, chunk } = this;
-    assert(ring.count >= 0 && ring.count <= ring.size, '0 <= count <= size');
-    assert(ring.count > 0 || (ring.in === 0 && ring.out === 0), 'an empty ring starts at 0');
-    assert(
-      ring.count === 0 || (ring.out + ring.count) % ring.size === ring.in % ring.size,
-      'in = out + count, wrapped',
-    );
+    ring.checkInvariants();
+    this.klist.checkInvariants();
     assert(chunk === null || chunk.residual > 0, 'a chunk without bytes is retired');
     assert(chunk === null || ring.count === 0, 'nothing is buffered behind a direct chunk');
+    assert(this.discipline === null || chunk === null, 'a pipe with options has no direct chunk');
+    this.discipline?.checkInvariants();
     assert(this.busyCount >= 0, 'operations leave once');
     assert(this.presence === Presence.Active || ring.size === 0, 'a closed end holds no memory');
-    const sleepers = this.channel.firstSleeper !== null;
+    const sleepers = this.channel.checkInvariants();
+    assert(sleepers <= this.busyCount + (this.closerWaiting ? 1 : 0), 'who sleeps is counted as busy');
     assert(
-      !sleepers || this.readersWaiting || this.writersWaiting || this.closerWaiting,
+      sleepers === 0 || this.readersWaiting || this.writersWaiting || this.closerWaiting,
       'whoever sleeps will be woken',
     );
   }

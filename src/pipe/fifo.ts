@@ -1,16 +1,20 @@
+import { type Account, Resource } from '../kern/accounting.ts';
 import { assert } from '../kern/assert.ts';
 import type { Timestamps } from '../kern/clock.ts';
 import type { Credentials } from '../kern/credentials.ts';
-import { EINTR, EINVAL, ENOMEM, ENXIO } from '../kern/errno.ts';
+import { EBUSY, EINTR, EINVAL, ENOMEM, ENXIO } from '../kern/errno.ts';
 import type { File, FileOps } from '../kern/file.ts';
-import { Klist } from '../kern/klist.ts';
+import { EVFILT_OPEN, Klist } from '../kern/klist.ts';
 import { type Operation, sleep, type WaitChannel, WakeReason } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
 import { closeIdle } from './close.ts';
+import type { Drops, OptionDiscipline } from './discipline.ts';
 import type { PipeEnd, Traffic } from './end.ts';
+import { fifoKqfilter } from './fifo-filters.ts';
 import { pipeKqfilter } from './filters.ts';
 import { pipeIoctl } from './ioctl.ts';
 import { PipePair } from './pair.ts';
+import { isPlain, NO_OPTIONS, type PipeOptions } from './pipe-options.ts';
 import { pipePoll } from './poll.ts';
 import { pipeRead } from './read.ts';
 import type { PipeSubsystem } from './subsystem.ts';
@@ -31,17 +35,36 @@ export class Fifo {
   readonly #writerOpeners: WaitChannel;
   /** Knotes of open files, and those that name the pipe by its path. */
   readonly klist = new Klist();
+  /** Knotes that hear who waits to open it. */
+  readonly openKlist = new Klist();
   readonly traffic: Traffic = { bytesIn: 0, bytesOut: 0 };
+  /** What the pipe has lost by its options since it was made. */
+  readonly drops: Drops = { bytes: 0, records: 0 };
+  readonly #account: Account | null;
+  #options: PipeOptions;
   #pair: PipePair | null = null;
+  /** Open files in each direction; the name counts as one more in both while it holds the pipe open. */
   readers = 0;
   writers = 0;
+  /** 1 while the name holds the pipe open, which has a pair then. */
+  holders = 0;
+  /** Writers that sleep until somebody reads: in their open, or in the first write after `openAtOnce`. */
+  waitingWriters = 0;
+  /** Readers that sleep in their open. */
+  waitingReaders = 0;
   /** Opens ever made, to see that the awaited peer came while a sleeper was interrupted (fi_rgen, fi_wgen). */
   #readerOpens = 0;
   #writerOpens = 0;
 
-  /** `times` are the node's own: the pipe's reads and writes stamp them. */
-  constructor(subsystem: PipeSubsystem, times: Timestamps) {
+  /** `times` are the node's own: the pipe's reads and writes stamp them. `account`: whose quota holds the ring of a pipe with options. */
+  constructor(
+    subsystem: PipeSubsystem,
+    times: Timestamps,
+    { account = null, options = NO_OPTIONS }: { account?: Account | null; options?: PipeOptions } = {},
+  ) {
     this.#subsystem = subsystem;
+    this.#account = account;
+    this.#options = options;
     this.times = times;
     this.#readerOpeners = subsystem.kernel.channel(this);
     this.#writerOpeners = subsystem.kernel.channel(this);
@@ -50,6 +73,69 @@ export class Fifo {
   /** The end that everybody reads and writes; null while nobody has the pipe open. */
   get end(): PipeEnd | null {
     return this.#pair?.ends[0] ?? null;
+  }
+
+  get options(): PipeOptions {
+    return this.#options;
+  }
+
+  /**
+   * Changes the options, on a pipe that is in use too: calls that sleep go on by the new ones. 0, or with nothing changed -ENOMEM, or -EBUSY
+   * when what is queued does not fit, or `fanout` comes or goes while somebody reads.
+   */
+  configure(options: PipeOptions): number {
+    // Who has it open for reading would have no place to read from.
+    if (options.fanout !== this.#options.fanout && this.readers > this.holders) return -EBUSY;
+    const error = this.#pair === null ? this.#checkRoom(options) : this.#reshape(this.#pair, options);
+    if (error !== 0) return error;
+    this.#options = options;
+    if (this.#pair === null) return 0;
+    if (options.hold && this.holders === 0) this.#hold(this.#pair.ends[0]);
+    else if (!options.hold && this.holders > 0) this.#letGo();
+    return 0;
+  }
+
+  /** The last name is gone: it holds nothing open any more. */
+  nameRemoved(): void {
+    this.#options = { ...this.#options, hold: false };
+    if (this.holders > 0) this.#letGo();
+  }
+
+  /** A pipe that nobody has open gets its ring with its first opener; whether there is room for it is known now. */
+  #checkRoom({ capacityBytes }: PipeOptions): number {
+    const holds = this.#account?.holds(Resource.PipeBytes, capacityBytes) ?? true;
+    return holds && this.#subsystem.budget.holds(capacityBytes) ? 0 : -ENOMEM;
+  }
+
+  #reshape(pair: PipePair, options: PipeOptions): number {
+    const end = pair.ends[0];
+    const queue = end.discipline as OptionDiscipline | null;
+    if (isPlain(options)) return queue?.finish() ?? 0;
+    if (queue !== null) return queue.change(options);
+    const error = pair.chargeTo(this.#account ?? pair.account);
+    return error === 0 ? this.#subsystem.disciplineFor(end, options, this.drops).begin() : error;
+  }
+
+  #hold(end: PipeEnd): void {
+    this.holders = 1;
+    this.readers++;
+    this.#readerOpens++;
+    if (this.readers === 1) this.#otherSideArrived(end, this.writers, this.#writerOpeners);
+    this.writers++;
+    this.#writerOpens++;
+    if (this.writers === 1) this.#otherSideArrived(end, this.readers, this.#readerOpeners);
+  }
+
+  /** The name lets go as two open files would: readers get to end-of-file, and bytes that nobody can read any more are lost. */
+  #letGo(): void {
+    this.holders = 0;
+    const queuedBytes = this.end!.queuedBytes;
+    this.#leaveReader();
+    this.#leaveWriter();
+    if (this.readers > 0 || this.writers > 0) return;
+    this.drops.bytes += queuedBytes;
+    this.#subsystem.drops.bytes += queuedBytes;
+    this.#destroyIfUnused();
   }
 
   /**
@@ -61,7 +147,10 @@ export class Fifo {
     if (error !== 0 || file.nonBlocking) return error;
     if (file.readable && this.writers === 0) {
       const opens = this.#writerOpens;
+      this.waitingReaders++;
+      this.openKlist.notify(0);
       const woken = yield* sleep(this.#readerOpeners, readerOpenSleep);
+      this.waitingReaders--;
       if (woken === WakeReason.Interrupted && opens === this.#writerOpens) {
         this.#leaveReader();
         this.#destroyIfUnused();
@@ -70,7 +159,7 @@ export class Fifo {
     }
     if (file.writable && this.readers === 0) {
       const opens = this.#readerOpens;
-      const woken = yield* sleep(this.#writerOpeners, writerOpenSleep);
+      const woken = yield* this.#awaitReader();
       if (woken === WakeReason.Interrupted && opens === this.#readerOpens) {
         this.#leaveWriter();
         this.#destroyIfUnused();
@@ -103,11 +192,20 @@ export class Fifo {
   /** The first write after `openAtOnce`: waits for a reader to have opened since (P126). */
   *meetThenWrite(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
     while (this.#readerOpens === file.pipeMeeting && !file.nonBlocking) {
-      const woken = yield* sleep(this.#writerOpeners, writerOpenSleep);
+      const woken = yield* this.#awaitReader();
       if (woken === WakeReason.Interrupted && this.#readerOpens === file.pipeMeeting) return -EINTR;
     }
     if (this.#readerOpens !== file.pipeMeeting) file.pipeMeeting = -1;
-    return yield* pipeWrite(file, uio, credentials);
+    return yield* writeNow(file, uio, credentials);
+  }
+
+  *#awaitReader(): Operation<WakeReason> {
+    this.waitingWriters++;
+    this.klist.notify(0);
+    this.openKlist.notify(0);
+    const woken = yield* sleep(this.#writerOpeners, writerOpenSleep);
+    this.waitingWriters--;
+    return woken;
   }
 
   /**
@@ -117,15 +215,19 @@ export class Fifo {
   #enter(file: File, needsReader: boolean): number {
     if (!file.readable && !file.writable) return -EINVAL;
     if (this.#pair === null) {
-      this.#pair = PipePair.create(this.#subsystem, file.credentials, this);
-      if (this.#pair === null) return -ENOMEM;
+      const error = this.#makePair(file.credentials);
+      if (error !== 0) return error;
     }
-    const end = this.#pair.ends[0];
+    const end = this.#pair!.ends[0];
     if (file.readable) {
       this.readers++;
       this.#readerOpens++;
       if (this.readers === 1) this.#otherSideArrived(end, this.writers, this.#writerOpeners);
       file.pipeGeneration = end.writerGeneration - this.writers;
+      if (end.discipline !== null) {
+        end.discipline.opened(file);
+        file.wantsCloses = end.discipline.wantsCloses;
+      }
     }
     if (file.writable) {
       if (needsReader && file.nonBlocking && this.readers === 0) {
@@ -141,11 +243,31 @@ export class Fifo {
     return 0;
   }
 
+  /** The pair of a pipe that nobody had open: 0 or -ENOMEM. */
+  #makePair(credentials: Credentials): number {
+    const isOptioned = !isPlain(this.#options);
+    const account = isOptioned ? this.#account : null;
+    const pair = PipePair.create(this.#subsystem, credentials, this, account);
+    if (pair === null) return -ENOMEM;
+    const { disciplineFor } = this.#subsystem;
+    if (isOptioned && disciplineFor(pair.ends[0], this.#options, this.drops).begin() !== 0) {
+      for (const end of pair.ends) closeIdle(end);
+      return -ENOMEM;
+    }
+    this.#pair = pair;
+    if (this.#options.hold) this.#hold(pair.ends[0]);
+    return 0;
+  }
+
   #otherSideArrived(end: PipeEnd, waiting: number, openers: WaitChannel): void {
     end.endOfFile = false;
-    if (waiting === 0) return;
-    openers.wakeup();
-    end.notify();
+    if (waiting > 0) {
+      openers.wakeup();
+      end.notify();
+    } else {
+      // Nobody has the pipe open who could poll it, but its name may be watched.
+      this.klist.notify(0);
+    }
   }
 
   #leaveReader(): void {
@@ -169,9 +291,29 @@ export class Fifo {
     end.notify();
   }
 
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    this.openKlist.checkInvariants();
+    assert(this.readers >= this.holders && this.writers >= this.holders, 'an opener is counted once');
+    assert(this.holders === (this.#options.hold && this.#pair !== null ? 1 : 0), 'a held pipe is held once');
+    assert(
+      (this.#pair !== null) === this.readers + this.writers > 0,
+      'a named pipe has a pair while it is open',
+    );
+    assert(this.#readerOpeners.checkInvariants() <= this.readers, 'a reader that waits to open is counted');
+    // Threads that share a file may wait together for the reader that their first write is to meet.
+    const writing = this.#writerOpeners.checkInvariants();
+    assert(writing === 0 || this.writers > 0, 'a writer that waits for a reader is counted');
+  }
+
   /** Ends the pair, with unread data, when nobody has the pipe open (pipe_dtor; P119, P133). */
   #destroyIfUnused(): void {
     if (this.readers > 0 || this.writers > 0 || this.#pair === null) return;
+    const { discipline } = this.#pair.ends[0];
+    if (discipline !== null) {
+      this.#pair.ends[0].discipline = null;
+      (discipline as OptionDiscipline).dispose();
+    }
     for (const end of this.#pair.ends) closeIdle(end);
     this.#pair = null;
     this.klist.notify(0);
@@ -180,21 +322,36 @@ export class Fifo {
   }
 }
 
+function writeNow(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
+  const { discipline } = file.data as PipeEnd;
+  return discipline === null ? pipeWrite(file, uio, credentials) : discipline.write(file, uio, credentials);
+}
+
 function fifoOf(file: File): Fifo {
   return (file.data as PipeEnd).pair.fifo!;
 }
 
 /** The operations of an open named pipe. Its `data` is the PipeEnd that everybody shares. */
 export const fifoOps: FileOps = {
-  read: pipeRead,
+  read: (file, uio, credentials) => {
+    const { discipline } = file.data as PipeEnd;
+    return discipline === null ? pipeRead(file, uio, credentials) : discipline.read(file, uio, credentials);
+  },
   write: (file, uio, credentials) =>
     file.pipeMeeting < 0
-      ? pipeWrite(file, uio, credentials)
+      ? writeNow(file, uio, credentials)
       : fifoOf(file).meetThenWrite(file, uio, credentials),
   ioctl: pipeIoctl,
   poll: pipePoll,
-  kqfilter: pipeKqfilter,
+  // Who waits to open is the name's to say.
+  kqfilter: (file, knote) =>
+    knote.filter === EVFILT_OPEN ? fifoKqfilter(fifoOf(file), knote) : pipeKqfilter(file, knote),
+  descriptorClosed(file, credentials) {
+    (file.data as PipeEnd).discipline?.descriptorClosed(file, credentials);
+  },
   *close(file) {
+    const { discipline } = file.data as PipeEnd;
+    if (discipline !== null) yield* discipline.closing(file);
     fifoOf(file).close(file);
     return 0;
   },

@@ -3,6 +3,7 @@ import type { File } from '../kern/file.ts';
 import { EV_EOF, EVFILT_READ, EVFILT_WRITE, type FilterOps, type Knote } from '../kern/klist.ts';
 import { type PipeEnd, Presence } from './end.ts';
 import { atEndOfFile } from './read.ts';
+import { hasRoom } from './room.ts';
 
 function detach(knote: Knote): void {
   (knote.hook as PipeEnd).klist.remove(knote);
@@ -16,7 +17,7 @@ const readFilter: FilterOps = {
   detach,
   event(knote) {
     const end = knote.hook as PipeEnd;
-    knote.data = end.queuedBytes;
+    knote.data = end.readableBytes(knote.file);
     if (atEndOfFile(knote.file, end)) {
       knote.flags |= EV_EOF;
       return true;
@@ -34,14 +35,14 @@ const writeFilter: FilterOps = {
     const { pipeBufBytes } = end.pair.subsystem;
     if (end.presence === Presence.Active || end.pair.isNamed) {
       if (end.chunk !== null) knote.data = 0;
-      else knote.data = end.ring.size > 0 ? end.ring.space : pipeBufBytes;
+      else knote.data = end.ring.size > 0 ? end.spaceBytes : pipeBufBytes;
     }
     if (end.presence !== Presence.Active || end.endOfFile) {
       knote.flags |= EV_EOF;
       return true;
     }
     knote.flags &= ~EV_EOF;
-    return knote.data >= pipeBufBytes;
+    return (end.discipline === null && knote.data >= pipeBufBytes) || (end.chunk === null && hasRoom(end));
   },
 };
 

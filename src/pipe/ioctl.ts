@@ -12,7 +12,7 @@ export function pipeIoctl(
 ): number {
   const end = file.data as PipeEnd;
   const denied = end.pair.subsystem.policy?.checkIoctl?.(credentials, end.pair, command) ?? 0;
-  if (denied !== 0) return -denied;
+  if (denied !== 0) return denied;
   switch (command) {
     case Ioctl.FIONBIO:
       return 0;
@@ -20,7 +20,7 @@ export function pipeIoctl(
       end.isAsync = argument.value !== 0;
       return 0;
     case Ioctl.FIONREAD:
-      argument.value = file.readable ? end.queuedBytes : 0;
+      argument.value = file.readable ? end.readableBytes(file) : 0;
       return 0;
     case Ioctl.FIOSETOWN:
       return setOwner(end, argument.value, credentials);

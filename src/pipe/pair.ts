@@ -1,6 +1,7 @@
-import type { Account } from '../kern/accounting.ts';
+import { type Account, Resource } from '../kern/accounting.ts';
 import { timestampsAt } from '../kern/clock.ts';
 import type { Credentials } from '../kern/credentials.ts';
+import { ENOMEM } from '../kern/errno.ts';
 import { PIPE_SIZE_BYTES, SMALL_PIPE_SIZE_BYTES } from './budget.ts';
 import { PipeEnd } from './end.ts';
 import type { Fifo } from './fifo.ts';
@@ -15,21 +16,38 @@ export class PipePair {
   /** The named pipe that this pair serves; null for an anonymous one. */
   readonly fifo: Fifo | null;
   readonly credentials: Credentials;
-  /** The maker's: its quota holds the rings. */
-  readonly account: Account;
+  /** The first opener's; with options the maker's of the name. Its quota holds the rings. */
+  account: Account;
   /** The forward end, and the reverse one. */
   readonly ends: readonly [PipeEnd, PipeEnd];
 
-  private constructor(subsystem: PipeSubsystem, credentials: Credentials, fifo: Fifo | null) {
+  private constructor(
+    subsystem: PipeSubsystem,
+    credentials: Credentials,
+    fifo: Fifo | null,
+    account: Account | null,
+  ) {
     this.subsystem = subsystem;
     this.credentials = credentials;
-    this.account = subsystem.kernel.accounts.of(credentials.uid);
+    this.account = account ?? subsystem.kernel.accounts.of(credentials.uid);
     this.fifo = fifo;
     const now = subsystem.kernel.host.clock.realtime();
     this.ends = [
       new PipeEnd(this, fifo?.times ?? timestampsAt(now)),
       new PipeEnd(this, fifo?.times ?? timestampsAt(now)),
     ];
+  }
+
+  /** Moves the charge for the rings: 0, or with nothing moved -ENOMEM. */
+  chargeTo(account: Account): number {
+    if (account === this.account) return 0;
+    let sizeBytes = 0;
+    for (const { ring } of this.ends) sizeBytes += ring.size;
+    if (account.charge(Resource.PipeBytes, sizeBytes) !== 0) return -ENOMEM;
+    this.account.release(Resource.PipeBytes, sizeBytes);
+    this.account = account;
+    for (const { ring } of this.ends) ring.account = account;
+    return 0;
   }
 
   get isNamed(): boolean {
@@ -44,8 +62,9 @@ export class PipePair {
     subsystem: PipeSubsystem,
     credentials: Credentials,
     fifo: Fifo | null = null,
+    account: Account | null = null,
   ): PipePair | null {
-    const pair = new PipePair(subsystem, credentials, fifo);
+    const pair = new PipePair(subsystem, credentials, fifo, account);
     const [forward, reverse] = pair.ends;
     const forwardBytes = subsystem.budget.growthAllowed ? PIPE_SIZE_BYTES : SMALL_PIPE_SIZE_BYTES;
     if (forward.ring.resize(forwardBytes) !== 0) return null;
@@ -55,6 +74,7 @@ export class PipePair {
       return null;
     }
     reverse.inode = subsystem.nextInode();
+    subsystem.pairs.add(pair);
     subsystem.policy?.created?.(pair);
     return pair;
   }

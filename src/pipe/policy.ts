@@ -2,8 +2,8 @@ import type { Credentials } from '../kern/credentials.ts';
 import type { PipePair } from './pair.ts';
 
 /**
- * An access policy consulted where the original calls its mandatory-access-control hooks (P120). A check returns 0 or a
- * positive errno, which becomes the result of the call. Without a policy nothing is asked.
+ * An access policy, consulted where the original calls its mandatory-access-control hooks (P120). A check returns 0 or a
+ * negative errno, which becomes the result of the call. Without a policy nothing is asked.
  */
 export interface PipePolicy {
   checkRead?(credentials: Credentials, pair: PipePair): number;
@@ -11,7 +11,8 @@ export interface PipePolicy {
   checkIoctl?(credentials: Credentials, pair: PipePair, command: number): number;
   checkPoll?(credentials: Credentials, pair: PipePair): number;
   checkStat?(credentials: Credentials, pair: PipePair): number;
-  /** Told of every pair that comes and goes. */
+  /** Called for each new pair. */
   created?(pair: PipePair): void;
+  /** Called when both ends of a pair are closed. */
   destroyed?(pair: PipePair): void;
 }

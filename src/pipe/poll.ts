@@ -2,12 +2,14 @@ import type { Credentials } from '../kern/credentials.ts';
 import type { File } from '../kern/file.ts';
 import { POLLHUP, POLLIN, POLLINIGNEOF, POLLOUT, POLLRDNORM, POLLWRNORM, type Poller } from '../kern/poll.ts';
 import { type PipeEnd, Presence } from './end.ts';
+import { hasRoom } from './room.ts';
 
-/** Whether a write of a byte or more would be taken, by the ring as it is (P68, P83). */
+/** Whether a write of PIPE_BUF bytes would not wait (P68, P83). */
 function writable(end: PipeEnd): boolean {
   if (end.presence !== Presence.Active || end.endOfFile) return true;
   if (end.chunk !== null) return false;
-  return end.ring.size === 0 || end.ring.space >= end.pair.subsystem.pipeBufBytes;
+  if (end.discipline !== null) return end.discipline.hasRoom;
+  return end.ring.size === 0 || hasRoom(end);
 }
 
 /** poll(2) on a pipe (pipe_poll; P82 to P91). The generation rule holds whenever the file is readable (PB9). */
@@ -20,9 +22,9 @@ export function pipePoll(
   const own = file.data as PipeEnd;
   const target = own.peer;
   const denied = own.pair.subsystem.policy?.checkPoll?.(credentials, own.pair) ?? 0;
-  if (denied !== 0) return -denied;
+  if (denied !== 0) return denied;
   let ready = 0;
-  if (file.readable && own.queuedBytes > 0) ready |= events & (POLLIN | POLLRDNORM);
+  if (file.readable && own.readableBytes(file) > 0) ready |= events & (POLLIN | POLLRDNORM);
   if (file.writable && writable(target)) ready |= events & (POLLOUT | POLLWRNORM);
   const noWriterSinceOpen = own.pair.isNamed && file.readable && file.pipeGeneration === own.writerGeneration;
   if (own.endOfFile && (events & POLLINIGNEOF) === 0 && !noWriterSinceOpen) {

@@ -5,6 +5,7 @@ import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
 import type { ReadUio } from '../kern/uio.ts';
 import { SMALL_PIPE_SIZE_BYTES } from './budget.ts';
 import type { PipeEnd } from './end.ts';
+import { hasRoom } from './room.ts';
 
 /** A blocked writer is woken at the end of a read only below this fill, whatever the ring's size (MINPIPESIZE; P44). */
 export const WRITER_WAKE_BYTES = 5461;
@@ -26,7 +27,7 @@ export function* pipeRead(file: File, uio: ReadUio, credentials: Credentials): O
   const { ring } = end;
   const { subsystem } = end.pair;
   const denied = subsystem.policy?.checkRead?.(credentials, end.pair) ?? 0;
-  if (denied !== 0) return -denied;
+  if (denied !== 0) return denied;
   const requested = uio.residual;
   let error = 0;
   end.busyCount++;
@@ -38,6 +39,7 @@ export function* pipeRead(file: File, uio: ReadUio, credentials: Credentials): O
     subsystem.resizeAllowed === 1
   ) {
     ring.resize(SMALL_PIPE_SIZE_BYTES);
+    subsystem.crampedEnds.growthReturned();
   }
   while (uio.residual > 0) {
     if (ring.count > 0) {
@@ -56,13 +58,17 @@ export function* pipeRead(file: File, uio: ReadUio, credentials: Credentials): O
       if (atEndOfFile(file, end)) break;
       if (uio.residual !== requested) break;
       if (file.nonBlocking) {
-        error = EAGAIN;
+        error = -EAGAIN;
         break;
       }
       end.readersWaiting = true;
       if ((yield* sleep(end.channel, readSleep)) === WakeReason.Interrupted) {
-        error = EINTR;
+        error = -EINTR;
         break;
+      }
+      if (end.discipline !== null) {
+        end.busyCount--;
+        return yield* end.discipline.read(file, uio, credentials);
       }
     }
   }
@@ -80,6 +86,6 @@ export function* pipeRead(file: File, uio: ReadUio, credentials: Credentials): O
   } else if (ring.count < WRITER_WAKE_BYTES) {
     end.wakeWriters();
   }
-  if (moved > 0 && ring.space >= subsystem.pipeBufBytes) end.notify();
-  return moved > 0 || error === 0 ? moved : -error;
+  if (moved > 0 && hasRoom(end)) end.notify();
+  return moved > 0 ? moved : error;
 }

@@ -12,8 +12,8 @@ const noStorage = new Uint8Array(0);
  */
 export class Ring {
   readonly #budget: PipeBudget;
-  /** Whose quota holds the ring: who made the pipe. */
-  readonly #account: Account;
+  /** Whose quota holds the ring. */
+  account: Account;
   #storage: Uint8Array = noStorage;
   /** Capacity in bytes, booked in the budget; 0 when the ring has been freed. */
   size = 0;
@@ -26,7 +26,7 @@ export class Ring {
 
   constructor(budget: PipeBudget, account: Account) {
     this.#budget = budget;
-    this.#account = account;
+    this.account = account;
   }
 
   get space(): number {
@@ -35,7 +35,7 @@ export class Ring {
 
   /**
    * Makes the ring `wantedBytes` large, or as large as its content needs, in whole pages. Old and new are booked together
-   * for a moment, and on failure the ring stays as it is (P5, P16, P17; pipespace_new). 0 or ENOMEM.
+   * for a moment, and on failure the ring stays as it is (P5, P16, P17; pipespace_new). 0 or -ENOMEM.
    */
   resize(wantedBytes: number): number {
     const budget = this.#budget;
@@ -51,15 +51,15 @@ export class Ring {
           }
         }
         // A user at its quota is its own business, and must not fill the administrator's log.
-        if (this.#account.holds(Resource.PipeBytes, sizeBytes)) budget.creationFailed();
-        return ENOMEM;
+        if (this.account.holds(Resource.PipeBytes, sizeBytes)) budget.creationFailed();
+        return -ENOMEM;
       }
       this.size = sizeBytes;
       return 0;
     }
     if (!this.#reserve(sizeBytes)) {
       budget.resizeFailures++;
-      return ENOMEM;
+      return -ENOMEM;
     }
     const old = this.#storage;
     if (this.count > 0) {
@@ -67,7 +67,7 @@ export class Ring {
       if (storage === null) {
         this.#release(sizeBytes);
         budget.resizeFailures++;
-        return ENOMEM;
+        return -ENOMEM;
       }
       const firstBytes = Math.min(this.count, this.size - this.out);
       storage.set(old.subarray(this.out, this.out + firstBytes), 0);
@@ -95,11 +95,11 @@ export class Ring {
     this.out = 0;
   }
 
-  /** Stores `length` bytes of the writer's, at most `space`. 0, or EFAULT or ENOMEM with nothing stored (P61, P69). */
+  /** Stores `length` bytes of the writer's, at most `space`. 0, or -EFAULT or -ENOMEM with nothing stored (P61, P69). */
   store(uio: WriteUio, length: number): number {
     assert(length <= this.space, 'a ring is never overfilled');
     const storage = this.#writable();
-    if (storage === null) return ENOMEM;
+    if (storage === null) return -ENOMEM;
     const error = uio.moveIn(storage, this.in, length);
     if (error !== 0) return error;
     this.#stored(length);
@@ -116,7 +116,58 @@ export class Ring {
     return bytes.length;
   }
 
-  /** Moves one contiguous run of stored bytes to the reader. 0, or EFAULT with nothing moved. */
+  /** Takes the memory that stored bytes need: 0 or -ENOMEM. */
+  prepare(): number {
+    return this.#writable() === null ? -ENOMEM : 0;
+  }
+
+  /** Stores bytes that are at hand behind those that are there. 0, or -ENOMEM with nothing stored. */
+  append(bytes: Uint8Array): number {
+    assert(bytes.length <= this.space, 'a ring is never overfilled');
+    if (bytes.length === 0) return 0;
+    const storage = this.#writable();
+    if (storage === null) return -ENOMEM;
+    const firstBytes = Math.min(bytes.length, this.size - this.in);
+    storage.set(bytes.subarray(0, firstBytes), this.in);
+    storage.set(bytes.subarray(firstBytes), 0);
+    this.#stored(bytes.length);
+    return 0;
+  }
+
+  /** Hands `length` stored bytes to a reader without taking them, from `offset` of the oldest on. 0 or -EFAULT. */
+  show(uio: ReadUio, offset: number, length: number): number {
+    assert(offset + length <= this.count, 'only stored bytes are shown');
+    const start = (this.out + offset) % this.size;
+    const firstBytes = Math.min(length, this.size - start);
+    const error = uio.moveOut(this.#storage, start, firstBytes);
+    if (error !== 0 || firstBytes === length) return error;
+    return uio.moveOut(this.#storage, 0, length - firstBytes);
+  }
+
+  /** Forgets the oldest `length` bytes. */
+  discard(length: number): void {
+    assert(length <= this.count, 'only stored bytes are forgotten');
+    this.out = (this.out + length) % this.size;
+    this.count -= length;
+    if (this.count === 0) {
+      this.in = 0;
+      this.out = 0;
+    }
+  }
+
+  /** How many of the bytes from `offset` on there are up to the first `byte`, with it; -1 when it does not come. */
+  lengthUpTo(byte: number, offset: number): number {
+    for (let at = offset; at < this.count;) {
+      const start = (this.out + at) % this.size;
+      const run = Math.min(this.count - at, this.size - start);
+      const found = this.#storage.subarray(start, start + run).indexOf(byte);
+      if (found >= 0) return at + found + 1 - offset;
+      at += run;
+    }
+    return -1;
+  }
+
+  /** Moves one contiguous run of stored bytes to the reader. 0, or -EFAULT with nothing moved. */
   take(uio: ReadUio): number {
     const length = Math.min(this.count, this.size - this.out, uio.residual);
     const error = uio.moveOut(this.#storage, this.out, length);
@@ -140,15 +191,33 @@ export class Ring {
     return copy;
   }
 
+  /** Repeats the invariants; PipeEnd.checkInvariants calls it. */
+  checkInvariants(): void {
+    assert(this.count >= 0 && this.count <= this.size, '0 <= count <= size');
+    assert(this.count > 0 || (this.in === 0 && this.out === 0), 'an empty ring starts at 0');
+    assert(
+      this.count === 0 || (this.out + this.count) % this.size === this.in % this.size,
+      'in = out + count, wrapped',
+    );
+    const memoryBytes = this.#storage.length;
+    assert(memoryBytes === 0 || memoryBytes === this.size, 'a ring has the memory that is booked for it');
+    assert(memoryBytes > 0 || this.count === 0, 'stored bytes lie in memory');
+  }
+
+  /** Whether the quota and the budget hold another size, beside what is booked now. */
+  mayBecome(sizeBytes: number): boolean {
+    return this.account.holds(Resource.PipeBytes, sizeBytes) && this.#budget.holds(sizeBytes);
+  }
+
   #reserve(sizeBytes: number): boolean {
-    if (this.#account.charge(Resource.PipeBytes, sizeBytes) !== 0) return false;
+    if (this.account.charge(Resource.PipeBytes, sizeBytes) !== 0) return false;
     if (this.#budget.reserve(sizeBytes)) return true;
-    this.#account.release(Resource.PipeBytes, sizeBytes);
+    this.account.release(Resource.PipeBytes, sizeBytes);
     return false;
   }
 
   #release(sizeBytes: number): void {
-    this.#account.release(Resource.PipeBytes, sizeBytes);
+    this.account.release(Resource.PipeBytes, sizeBytes);
     this.#budget.release(sizeBytes);
   }
 

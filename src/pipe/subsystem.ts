@@ -1,6 +1,12 @@
+import { Resource } from '../kern/accounting.ts';
+import { assert } from '../kern/assert.ts';
 import type { Kernel } from '../kern/kernel.ts';
+import type { ProcessEvents } from '../kern/process-events.ts';
 import { HIGHEST_INT, LOWEST_INT } from '../kern/sysctl.ts';
 import { PipeBudget } from './budget.ts';
+import { CrampedEnds } from './cramped.ts';
+import type { DisciplineFor } from './discipline.ts';
+import type { PipePair } from './pair.ts';
 import { DEFAULT_PIPE_BUF_BYTES, MINIMUM_PIPE_BUF_BYTES } from './pipe-buf.ts';
 import type { PipePolicy } from './policy.ts';
 
@@ -10,7 +16,11 @@ const DEFAULT_MAX_DIRECT_BYTES = 1024 * 1024;
 /** Everything that the pipes of one mount share: memory budget, tunables, the inode counter, the policy. */
 export class PipeSubsystem {
   readonly kernel: Kernel;
+  readonly disciplineFor: DisciplineFor;
   readonly budget: PipeBudget;
+  readonly crampedEnds: CrampedEnds;
+  /** Pairs with an end that is not closed. */
+  readonly pairs = new Set<PipePair>();
   /** Growing and shrinking happen only while this is exactly 1 (P20). */
   resizeAllowed = 1;
   /** Shortest segment that is written directly (P28, P70). */
@@ -20,17 +30,41 @@ export class PipeSubsystem {
   /** Writes up to this many bytes are atomic (P54). */
   pipeBufBytes = DEFAULT_PIPE_BUF_BYTES;
   policy: PipePolicy | null = null;
+  /** What options have dropped, of all pipes that there ever were. */
+  readonly drops = { bytes: 0, records: 0 };
+  /** Tells of the ends of processes; null where the host cannot. */
+  processEvents: ProcessEvents | null = null;
   #lastInode = 0;
 
-  constructor(kernel: Kernel) {
+  /** `disciplineFor`: how pipes with options work. */
+  constructor(kernel: Kernel, disciplineFor: DisciplineFor) {
     this.kernel = kernel;
+    this.disciplineFor = disciplineFor;
     this.budget = new PipeBudget(kernel.host);
+    this.crampedEnds = new CrampedEnds(kernel);
+    kernel.accounts.onLimitChange(Resource.PipeBytes, () => {
+      this.crampedEnds.growthReturned();
+    });
     this.#registerTunables();
   }
 
   /** The next fake inode number; never given twice (P8). */
   nextInode(): number {
     return ++this.#lastInode;
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    let bookedBytes = 0;
+    for (const pair of this.pairs) {
+      for (const end of pair.ends) {
+        end.checkInvariants();
+        bookedBytes += end.ring.size;
+      }
+      pair.fifo?.checkInvariants();
+    }
+    assert(bookedBytes === this.budget.usedBytes, 'the budget holds the sizes of the live rings');
+    this.budget.checkInvariants();
   }
 
   #registerTunables(): void {
@@ -79,6 +113,7 @@ export class PipeSubsystem {
       get: () => this.resizeAllowed,
       set: (value) => {
         this.resizeAllowed = value;
+        this.crampedEnds.growthReturned();
         return 0;
       },
       minimum: LOWEST_INT,

@@ -3,9 +3,10 @@ import { EAGAIN, EINTR, EPIPE } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import { type Operation, sleep, WakeReason } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
-import { BIG_PIPE_SIZE_BYTES, SMALL_PIPE_SIZE_BYTES } from './budget.ts';
+import { SMALL_PIPE_SIZE_BYTES } from './budget.ts';
 import { directWrite } from './direct-write.ts';
 import { type PipeEnd, Presence } from './end.ts';
+import { wantedSize } from './room.ts';
 
 const spaceSleep = { message: 'pipewr', interruptible: true };
 const behindChunkSleep = { message: 'pipbww', interruptible: true };
@@ -15,11 +16,7 @@ function chooseSize(end: PipeEnd, uio: WriteUio): void {
   const { ring } = end;
   const { budget, resizeAllowed } = end.pair.subsystem;
   if (end.chunk !== null || resizeAllowed !== 1) return;
-  let desiredBytes = Math.max(SMALL_PIPE_SIZE_BYTES, ring.size);
-  while (desiredBytes < ring.count + uio.residual && budget.growthAllowed) {
-    if (desiredBytes === BIG_PIPE_SIZE_BYTES) break;
-    desiredBytes *= 2;
-  }
+  let desiredBytes = wantedSize(end, uio.residual);
   if (budget.mustShrink && ring.size > SMALL_PIPE_SIZE_BYTES && ring.count <= SMALL_PIPE_SIZE_BYTES) {
     desiredBytes = SMALL_PIPE_SIZE_BYTES;
   }
@@ -36,16 +33,16 @@ export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials):
   const { subsystem } = end.pair;
   if (end.presence !== Presence.Active || end.endOfFile) return -EPIPE;
   const denied = subsystem.policy?.checkWrite?.(credentials, end.pair) ?? 0;
-  if (denied !== 0) return -denied;
+  if (denied !== 0) return denied;
   end.busyCount++;
   chooseSize(end, uio);
   const requested = uio.residual;
   const atomic = requested <= subsystem.pipeBufBytes;
-  uio.isPageable = !atomic;
+  if (!atomic) uio.isPageable = true;
   let error = 0;
   while (uio.residual > 0) {
     if (end.endOfFile) {
-      error = EPIPE;
+      error = -EPIPE;
       break;
     }
     if (uio.availableBytes === 0) {
@@ -59,7 +56,7 @@ export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials):
       !file.nonBlocking
     ) {
       error = yield* directWrite(end, uio);
-      if (error !== 0) break;
+      if (error !== 0 || end.discipline !== null) break;
       continue;
     }
     // Nothing is buffered behind a direct chunk, or it would overtake what its writer still has.
@@ -71,16 +68,17 @@ export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials):
     }
     end.wakeReaders();
     if (file.nonBlocking) {
-      error = EAGAIN;
+      error = -EAGAIN;
       break;
     }
     end.notify();
     end.writersWaiting = true;
     const options = end.chunk === null ? spaceSleep : behindChunkSleep;
     if ((yield* sleep(end.channel, options)) === WakeReason.Interrupted) {
-      error = EINTR;
+      error = -EINTR;
       break;
     }
+    if (end.discipline !== null) break;
   }
   const moved = requested - uio.residual;
   end.busyCount--;
@@ -97,5 +95,10 @@ export function* pipeWrite(file: File, uio: WriteUio, credentials: Credentials):
     file.messagesSent++;
   }
   if (ring.count > 0) end.notify();
-  return moved > 0 || error === 0 ? moved : -error;
+  if (end.discipline !== null && error === 0 && uio.residual > 0) {
+    // The pipe has got options while this write slept.
+    const rest = yield* end.discipline.write(file, uio, credentials);
+    return moved > 0 ? moved + Math.max(0, rest) : rest;
+  }
+  return moved > 0 ? moved : error;
 }

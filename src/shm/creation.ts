@@ -38,7 +38,7 @@ export class Creation {
     const { key, mode, lingers = false } = options;
     const segment = new Segment(shm, credentials, { slot: table.nextSlot(), key, mode, lingers });
     const error = table.insert(segment);
-    if (error !== 0) return -error;
+    if (error !== 0) return error;
     if (key !== IPC_PRIVATE) shm.keysChanged();
     return new Creation(shm, segment);
   }

@@ -96,11 +96,11 @@ export class OperationMetrics {
     return this.#totals[kind]!;
   }
 
-  /** How often a kind has failed, by positive errno; only those that have occurred. */
+  /** How often a kind has failed, by negative errno; only those that have occurred. */
   *errors(kind: number): Iterable<readonly [errno: number, count: number]> {
     for (let errno = 1; errno <= MAX_ERRNO; errno++) {
       const count = this.#errors[kind * (MAX_ERRNO + 1) + errno]!;
-      if (count > 0) yield [errno, count];
+      if (count > 0) yield [-errno, count];
     }
   }
 

@@ -1,17 +1,21 @@
+import type { Credentials } from '../kern/credentials.ts';
 import { type Account, Resource } from '../kern/accounting.ts';
+import { type LockOwner, LockRegistry, LockTable } from '../kern/advisory-locks.ts';
+import { assert } from '../kern/assert.ts';
 import type { Timestamps } from '../kern/clock.ts';
 import { timestampsAt, type Timespec } from '../kern/clock.ts';
 import { EACCES, EINVAL, EOPNOTSUPP } from '../kern/errno.ts';
 import type { File } from '../kern/file.ts';
 import { EVFILT_VNODE, Klist, type Knote } from '../kern/klist.ts';
-import { attachVnode } from '../kqueue/filters/vnode.ts';
-import { noteAttributes } from '../kqueue/filters/vnode-notes.ts';
+import { attachVnode } from './vnode-filters.ts';
+import { noteAttributes } from './vnode-notes.ts';
 import type { Kernel } from '../kern/kernel.ts';
 import type { Operation } from '../kern/operation.ts';
+import type { CallFaults } from './calls.ts';
 import type { Directory } from './directory.ts';
 import { Engine } from './metrics.ts';
 import type { OpenFile } from './open-file.ts';
-import { Slicer } from './work.ts';
+import type { Slicer } from '../kern/work.ts';
 
 /** File types, as in st_mode. */
 export const S_IFMT = 0o170000;
@@ -53,15 +57,22 @@ export interface AttributeChange {
 /** Makes inode numbers and knows the time: what every node of one tree shares. */
 export class NodeContext {
   readonly kernel: Kernel;
-  /** Does what takes long. */
-  readonly slicer: Slicer;
+  /** The locks of all nodes. */
+  readonly locks: LockRegistry;
   #lastInode = 0;
   /** Nodes that have a name. */
   liveInodes = 0;
+  /** What calls go through while there are faults on demand; null while there are none. */
+  faults: CallFaults | null = null;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
-    this.slicer = new Slicer(kernel);
+    this.locks = new LockRegistry(kernel);
+  }
+
+  /** Does what takes long. */
+  get slicer(): Slicer {
+    return this.kernel.slicer;
   }
 
   /** A number for a new node; none is given twice. */
@@ -94,6 +105,8 @@ export abstract class Node {
   gid: number;
   readonly times: Timestamps;
   #klist: Klist | null = null;
+  #wholeLocks: LockTable | null = null;
+  #rangeLocks: LockTable | null = null;
   linkCount = 1;
   /** The names that lead here, in order of their making; empty when all are removed. */
   readonly names: NameEntry[] = [];
@@ -104,6 +117,8 @@ export abstract class Node {
   readonly isAliased: boolean = false;
   /** Whether attributes change without a request of the host's kernel, so that it must not remember them. */
   readonly isVolatile: boolean = true;
+  /** Whether fcntl(2) locks ranges of its bytes. flock(2) locks every node. */
+  readonly takesRangeLocks: boolean = false;
 
   /** `times`: those of an object that stamps its own; otherwise the node has some from now on. */
   constructor(context: NodeContext, ownership: Ownership, times = timestampsAt(context.now())) {
@@ -119,8 +134,18 @@ export abstract class Node {
     return this.type | this.permissions;
   }
 
+  /** The type that readdir shows. Tools that walk a tree do not open a FIFO to read it. */
+  get listedType(): number {
+    return this.type;
+  }
+
   get sizeBytes(): number {
     return 0;
+  }
+
+  /** st_size as fstat shows it of an open file. */
+  get openSizeBytes(): number {
+    return this.sizeBytes;
   }
 
   /** Knotes that watch the node. */
@@ -130,6 +155,28 @@ export abstract class Node {
 
   get isWatched(): boolean {
     return this.#klist !== null && this.#klist.size > 0;
+  }
+
+  /** Locks of flock(2). */
+  get wholeLocks(): LockTable {
+    return (this.#wholeLocks ??= new LockTable(this.context.locks, this, 'flock'));
+  }
+
+  /** Locks of fcntl(2); null for a node that takes none. */
+  get rangeLocks(): LockTable | null {
+    if (!this.takesRangeLocks) return null;
+    return (this.#rangeLocks ??= new LockTable(this.context.locks, this, 'fcntl'));
+  }
+
+  /** The owner has closed a descriptor of the node: its locks of fcntl(2) end. */
+  closedBy(owner: LockOwner): void {
+    this.#rangeLocks?.unlock(owner);
+  }
+
+  /** The last descriptor of an open file has been closed: the locks that are the file's own end. */
+  releaseLocks(file: File): void {
+    this.#wholeLocks?.release(file);
+    this.#rangeLocks?.release(file);
   }
 
   /** Where the next read of a plain file begins, as far as it is known here (K116). */
@@ -143,6 +190,11 @@ export abstract class Node {
    */
   kqfilter(knote: Knote): number {
     return knote.filter === EVFILT_VNODE ? attachVnode(this, knote) : -EOPNOTSUPP;
+  }
+
+  /** Waits until `refresh` finds what has happened: null when it does. */
+  settle(): Operation<void> | null {
+    return null;
   }
 
   /** Brings the fields up to date before they are shown, for a node that stands for something else. */
@@ -170,15 +222,15 @@ export abstract class Node {
     return -EACCES;
   }
 
-  /** Whether `setAttributes` would refuse. 0 or a positive errno; the host has checked ownership. */
+  /** Whether `setAttributes` would refuse. 0 or a negative errno; the host has checked ownership. */
   protected checkAttributes(change: AttributeChange): number {
-    return change.sizeBytes === undefined ? 0 : EINVAL;
+    return change.sizeBytes === undefined ? 0 : -EINVAL;
   }
 
-  /** chmod, chown, utimensat, truncate: all or nothing. 0 or a negative errno. */
-  setAttributes(change: AttributeChange): number {
+  /** chmod, chown, utimensat, truncate: all or nothing. 0 or a negative errno. `caller`: whose call it is. */
+  setAttributes(change: AttributeChange, _caller?: Credentials): number {
     const error = this.checkAttributes(change);
-    if (error !== 0) return -error;
+    if (error !== 0) return error;
     if (change.mode !== undefined) this.permissions = change.mode & PERMISSION_BITS;
     if (change.uid !== undefined) this.uid = change.uid;
     if (change.gid !== undefined) this.gid = change.gid;
@@ -187,6 +239,15 @@ export abstract class Node {
     this.times.changed = this.context.now();
     noteAttributes(this);
     return 0;
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    for (const { directory, name } of this.names) {
+      assert(directory.entries.get(name) === this, 'a name of a node leads to the node');
+    }
+    assert(this.linkCount === this.names.length, 'a node counts its names');
+    this.#klist?.checkInvariants();
   }
 
   /** Called when the last name is gone; files that are open stay usable. */
@@ -200,17 +261,17 @@ export class SymbolicLink extends Node {
   override readonly type = S_IFLNK;
   override readonly isVolatile = false;
   readonly target: string;
-  readonly #account: Account | null;
+  readonly account: Account | null;
 
   /** `account`: what the target's bytes are charged to. */
   constructor(context: NodeContext, ownership: Ownership, target: string, account: Account | null = null) {
     super(context, { ...ownership, mode: 0o777 });
     this.target = target;
-    this.#account = account;
+    this.account = account;
   }
 
   override removed(): void {
-    this.#account?.release(Resource.HeldBytes, this.target.length);
+    this.account?.release(Resource.HeldBytes, this.target.length);
   }
 
   override get sizeBytes(): number {

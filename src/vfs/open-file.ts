@@ -1,4 +1,5 @@
 import { type Accounts, Resource } from '../kern/accounting.ts';
+import { assert } from '../kern/assert.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import { EBADF, ENFILE, ENOTTY } from '../kern/errno.ts';
 import { File, type FileOps, knotesOfClosedFile } from '../kern/file.ts';
@@ -38,10 +39,6 @@ export class OpenFile extends File {
    * they are gone. Null where the close comes after them.
    */
   afterMappings: ((finish: () => void) => void) | null = null;
-  /** Set by a transport that gives handles to its callers: the open has succeeded, and requests may name the handle. */
-  isOpen = false;
-  /** Calls on this file that sleep. */
-  sleepers = 0;
   /** Whoever polls this file through the transport; made at its first poll. */
   poller: Poller | null = null;
   /** The number under which the host knows what this file was opened through; 0 until it is known. See OpenFileTable.identify. */
@@ -83,7 +80,7 @@ export class OpenFileTable {
     if (this.#files.size >= this.limit) return -ENFILE;
     const account = this.#accounts.of(credentials.uid);
     const refusal = account.charge(Resource.OpenFiles);
-    if (refusal !== 0) return -refusal;
+    if (refusal !== 0) return refusal;
     const file = new OpenFile(node, ++this.#lastHandle, flags, credentials);
     file.account = account;
     this.#files.set(file.handle, file);
@@ -98,6 +95,7 @@ export class OpenFileTable {
     if (!this.#files.delete(file.handle)) return;
     file.hold(0);
     file.account!.release(Resource.OpenFiles);
+    file.node.releaseLocks(file);
     if (file.identity === 0) return;
     const { newerOfIdentity: newer, olderOfIdentity: older } = file;
     if (older !== null) older.newerOfIdentity = newer;
@@ -118,6 +116,11 @@ export class OpenFileTable {
     this.#newest.set(identity, file);
   }
 
+  /** Whether a file is open, or about to be, under an identity. */
+  hasIdentity(identity: number): boolean {
+    return this.#newest.has(identity);
+  }
+
   /** The open files of an identity, newest first. */
   *withIdentity(identity: number): Iterable<OpenFile> {
     for (let file = this.#newest.get(identity) ?? null; file !== null; file = file.olderOfIdentity)
@@ -126,6 +129,27 @@ export class OpenFileTable {
 
   all(): Iterable<OpenFile> {
     return this.#files.values();
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    assert(this.#files.size <= this.limit, 'no more files are open than the limit allows');
+    let identified = 0;
+    for (const [handle, file] of this.#files) {
+      assert(file.handle === handle && handle <= this.#lastHandle, 'a file is found by its handle');
+      assert(file.account !== null, 'every open file is charged to a user');
+      if (file.identity !== 0) identified++;
+    }
+    for (const [identity, newest] of this.#newest) {
+      let newer: OpenFile | null = null;
+      for (let file: OpenFile | null = newest; file !== null; newer = file, file = file.olderOfIdentity) {
+        assert(file.identity === identity, 'files of one identity are on one list');
+        assert(file.newerOfIdentity === newer, 'the files of an identity are linked both ways');
+        assert(this.#files.get(file.handle) === file, 'a closed file has left the list of its identity');
+        identified--;
+      }
+    }
+    assert(identified === 0, 'every file with an identity is found by it');
   }
 
   /** close(2) of the last descriptor: the handle is gone at once, what the close waits for comes after. */

@@ -1,114 +1,105 @@
 import type { Credentials } from '../kern/credentials.ts';
 import type { Operation } from '../kern/operation.ts';
-import type { Work } from './work.ts';
+import { cellOf, printableJson, printableText, printableWord } from '../kern/printable.ts';
+import type { Work } from '../kern/work.ts';
+import type { TableSpace } from './table-memory.ts';
 
 export type Cell = string | number;
 
+/** One column of a table: adding one here adds it to the text, to the JSON form and to help. */
+export interface Column<Row> {
+  /** Stable: scripts go by it. */
+  readonly name: string;
+  /** What the cells are, for help and README. */
+  readonly description: string;
+  value(row: Row): Cell;
+}
+
+/** What the JSON form has for each row of a table with these columns. */
+export type JsonRow<Columns extends readonly Column<never>[]> = {
+  readonly [Each in Columns[number] as Each['name']]: ReturnType<Each['value']>;
+};
+
 /** In place of a row: work was done that shows nothing. */
-export const NO_ROW: readonly Cell[] = [];
+export const NO_ROW = null;
 
 /** Live state as rows: the same rows make the text for people and awk, and the JSON. */
-export interface Table {
+export interface Table<Row = unknown> {
   readonly name: string;
-  /** Column names, stable: scripts go by them. */
-  readonly columns: readonly string[];
+  readonly columns: readonly Column<Row>[];
   /** Whether the last column is text for people, whose blanks stay. */
   readonly endsInText?: boolean;
   /** Finds out, before `rows`, what takes time. */
   prepare?(): Operation<void>;
   /**
-   * Each row shows its object as it is when the row is made. Objects may come and go between two rows: one that has gone has no
-   * row, and no row has parts of several moments. NO_ROW is none, and lets others have their turn. `viewer` is who will read it: names and counts are for everybody, bytes are not.
+   * The objects of the rows, one by one; the cells of each are made before the next is asked for, and show one moment. Objects may come
+   * and go between two rows: one that has gone has no row. NO_ROW lets others have their turn: there is one after each bounded piece of
+   * work. `viewer` is who will read it: names and counts are for everybody, bytes are not.
    */
-  rows(viewer: Credentials): Iterable<readonly Cell[]>;
+  rows(viewer: Credentials): Iterable<Row | typeof NO_ROW>;
 }
 
-/** Blanks and control characters become \ooo, as in /proc/mounts, so that columns stay columns. */
-function escapeCell(cell: Cell): string {
-  if (typeof cell === 'number') return String(cell);
-  if (cell === '') return '-';
-  return cell.replace(
-    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-    /[\x00-\x20\\\x7f]/g,
-    (character) => '\\' + character.charCodeAt(0).toString(8).padStart(3, '0'),
-  );
-}
+/** A column is never padded to more than this, however long some of its cells are. */
+const WIDEST_PADDING = 64;
+/** About what a row takes beside its characters while the table is made. */
+const ROW_OVERHEAD_BYTES = 64;
 
-function isUtf8(bytes: string): boolean {
-  try {
-    decodeURIComponent(
-      bytes.replace(/[^]/g, (byte) => '%' + byte.charCodeAt(0).toString(16).padStart(2, '0')),
-    );
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** JSON is UTF-8: names that are not are shown with their bytes as \u00xx. */
-function escapeJsonString(text: string): string {
-  const json = JSON.stringify(text);
-  // eslint-disable-next-line no-control-regex -- nearly every name is ASCII
-  if (/^[\x00-\x7f]*$/.test(text) || isUtf8(text)) return json;
-  return json.replace(/[\x80-\xff]/g, (byte) => '\\u' + byte.charCodeAt(0).toString(16).padStart(4, '0'));
-}
-
-/** As `escapeCell`, for a column that is text to the end of the line. */
-function escapeText(cell: Cell): string {
-  return typeof cell === 'string' ? escapeCell(cell).replaceAll('\\040', ' ') : escapeCell(cell);
-}
-
-/** A header line and a line for each row; columns are padded to line up, numbers to the right. */
-export function* formatTable(table: Table, viewer: Credentials): Work<readonly string[]> {
+/**
+ * A header line and a line for each row; columns are padded to line up, numbers to the right. Cells have a bounded length, names in them are
+ * escaped: see `printable.ts`. False when `space` does not hold the table.
+ */
+export function* formatTable(table: Table, viewer: Credentials, space: TableSpace): Work<boolean> {
   const { columns } = table;
   const last = columns.length - 1;
   const isNumber = columns.map(() => false);
-  const widths = columns.map((name) => name.length);
-  const lines = [[...columns]];
+  const widths = columns.map(({ name }) => name.length);
+  // A tab is in no cell.
+  const lines = [columns.map(({ name }) => name).join('\t')];
   for (const row of table.rows(viewer)) {
-    if (row === NO_ROW) {
-      yield;
-      continue;
+    if (row !== NO_ROW) {
+      if (!space.hasRoomForRow()) return false;
+      const cells = columns.map((each, column) => {
+        const cell = each.value(row);
+        if (typeof cell === 'number') isNumber[column] = true;
+        const isText = column === last && table.endsInText === true;
+        const text = cell === '' ? '-' : cellOf(String(cell), isText ? printableText : printableWord);
+        if (text.length > widths[column]! && text.length <= WIDEST_PADDING) widths[column] = text.length;
+        return text;
+      });
+      const line = cells.join('\t');
+      lines.push(line);
+      if (!space.keep(line.length + ROW_OVERHEAD_BYTES)) return false;
     }
-    const line = row.map((cell, column) => {
-      if (typeof cell === 'number') isNumber[column] = true;
-      const text = column === last && table.endsInText === true ? escapeText(cell) : escapeCell(cell);
-      if (text.length > widths[column]!) widths[column] = text.length;
-      return text;
-    });
-    lines.push(line);
     yield;
   }
-  const texts: string[] = [];
-  for (const line of lines) {
-    const cells = line.map((cell, column) => {
+  for (const [index, line] of lines.entries()) {
+    const cells = line.split('\t').map((cell, column) => {
       if (isNumber[column] === true) return cell.padStart(widths[column]!);
       return column === last ? cell : cell.padEnd(widths[column]!);
     });
-    texts.push(cells.join(' ') + '\n');
+    lines[index] = '';
+    if (!space.write(cells.join(' ') + '\n')) return false;
+    space.keep(-line.length);
     yield;
   }
-  return texts;
+  return true;
 }
 
-/** An array of objects, one a line. */
-export function* formatTableJson(table: Table, viewer: Credentials): Work<readonly string[]> {
-  const names = table.columns.map((name) => JSON.stringify(name));
-  const lines: string[] = [];
+/** An array of objects, one a line. Names are whole. False when `space` does not hold the table. */
+export function* formatTableJson(table: Table, viewer: Credentials, space: TableSpace): Work<boolean> {
+  const { columns } = table;
   let before = '[\n';
   for (const row of table.rows(viewer)) {
-    if (row === NO_ROW) {
-      yield;
-      continue;
+    if (row !== NO_ROW) {
+      if (!space.hasRoomForRow()) return false;
+      const fields = columns.map(
+        (column) => `"${column.name}":${printableJson(JSON.stringify(column.value(row)))}`,
+      );
+      if (!space.write([before, '{', fields.join(','), '}'].join(''))) return false;
+      before = ',\n';
+      if (!space.keep(ROW_OVERHEAD_BYTES)) return false;
     }
-    const fields = row.map((cell, column) => {
-      const value = typeof cell === 'number' ? JSON.stringify(cell) : escapeJsonString(cell);
-      return `${names[column]!}:${value}`;
-    });
-    lines.push(`${before}{${fields.join(',')}}`);
-    before = ',\n';
     yield;
   }
-  lines.push(lines.length === 0 ? '[]\n' : '\n]\n');
-  return lines;
+  return space.write(before === '[\n' ? '[]\n' : '\n]\n');
 }

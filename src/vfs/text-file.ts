@@ -2,9 +2,10 @@ import { EINVAL, ENOMEM } from '../kern/errno.ts';
 import type { FileOps } from '../kern/file.ts';
 import type { Operation } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
-import { noteWrite } from '../kqueue/filters/vnode-notes.ts';
+import { noteWrite } from './vnode-notes.ts';
 import { Node, type NodeContext, S_IFREG } from './node.ts';
 import { noFileOps, type OpenFile } from './open-file.ts';
+import type { TextPieces } from './text-pieces.ts';
 
 /** Longest text that one write to a control file may hold. */
 const WRITE_LIMIT_BYTES = 4096;
@@ -24,18 +25,19 @@ export function textOfBytes(bytes: Uint8Array): string {
 }
 
 /**
- * A file whose text is made when it is opened: each open file reads one state, however long it takes. Like the files of /proc
- * it shows size 0.
+ * A file whose text is made when it is opened: each open file reads one state, however long it takes. By its path it shows size 0,
+ * like the files of /proc; an open file knows the size of its text.
  */
 export abstract class TextFile extends Node {
   override readonly type = S_IFREG;
+  override readonly isAliased: boolean = true;
 
   constructor(context: NodeContext, permissions: number) {
     super(context, { mode: permissions, uid: 0, gid: 0 });
   }
 
-  /** The text's bytes, for an open that reads, or executes; null when there is no memory for them. */
-  protected abstract read(file: OpenFile): Operation<Uint8Array | null>;
+  /** The text, for an open that reads, or executes; null when there is no memory for them. */
+  protected abstract read(file: OpenFile): Operation<TextPieces | null>;
 
   /** Takes what a caller wrote in one write: 0 or a negative errno. Files that cannot be written do not have it. */
   protected write?(text: string, file: OpenFile): Operation<number>;
@@ -43,7 +45,7 @@ export abstract class TextFile extends Node {
   override *open(file: OpenFile): Operation<number> {
     const isRead = file.readable || !file.writable;
     const text = isRead ? yield* this.read(file) : null;
-    if (isRead && (text === null || !file.hold(text.length))) return -ENOMEM;
+    if (isRead && (text === null || !file.hold(text.sizeBytes))) return -ENOMEM;
     file.data = text;
     file.ops = textFileOps;
     return 0;
@@ -51,7 +53,7 @@ export abstract class TextFile extends Node {
 
   /** `>` opens with O_TRUNC; there is nothing to cut off. */
   protected override checkAttributes(change: { readonly sizeBytes?: number }): number {
-    return change.sizeBytes === undefined || this.write !== undefined ? 0 : EINVAL;
+    return change.sizeBytes === undefined || this.write !== undefined ? 0 : -EINVAL;
   }
 
   /** For textFileOps. */
@@ -60,7 +62,7 @@ export abstract class TextFile extends Node {
     const length = uio.residual;
     const bytes = new Uint8Array(length);
     const fault = uio.moveIn(bytes, 0, length);
-    if (fault !== 0) return -fault;
+    if (fault !== 0) return fault;
     const error = yield* this.write(textOfBytes(bytes), file);
     if (error !== 0) return error;
     noteWrite(this, false);
@@ -71,10 +73,7 @@ export abstract class TextFile extends Node {
 const textFileOps: FileOps = {
   ...noFileOps,
   *read(file, uio) {
-    const text = file.data as Uint8Array;
-    const length = Math.min(uio.residual, Math.max(0, text.length - uio.offset));
-    const fault = uio.moveOut(text, uio.offset, length);
-    return fault === 0 ? length : -fault;
+    return (file.data as TextPieces).read(uio);
   },
   *write(file, uio) {
     return yield* ((file as OpenFile).node as TextFile).writeText(uio, file as OpenFile);

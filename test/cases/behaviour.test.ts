@@ -5,7 +5,7 @@ import {
   CAPABILITY_LOSSES,
   CAPABILITY_NAMES,
   kebab,
-} from '../../src/transports/capabilities.ts';
+} from '../../src/transports/common/capabilities.ts';
 import { builtModule } from '../support/fuse-modules.ts';
 import { describeMount, TestMount } from '../support/mount.ts';
 import { blockedCases } from './blocked-cases.ts';

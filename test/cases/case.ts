@@ -1,4 +1,4 @@
-import type { CapabilityName } from '../../src/transports/capabilities.ts';
+import type { CapabilityName } from '../../src/transports/common/capabilities.ts';
 import type { TestMount } from '../support/mount.ts';
 
 /** One behaviour that a user can see, whatever the transport. It leaves nothing behind in the mount. */

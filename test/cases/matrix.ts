@@ -4,7 +4,7 @@ import {
   CAPABILITY_LOSSES,
   CAPABILITY_NAMES,
   kebab,
-} from '../../src/transports/capabilities.ts';
+} from '../../src/transports/common/capabilities.ts';
 import type { Case } from './case.ts';
 
 export const MATRIX_FILE = fileURLToPath(new URL('../../native-notes/transports.md', import.meta.url));

@@ -116,7 +116,7 @@ export const segmentCases: readonly Case[] = [
       truncate -s 8K shm/0x1234 2>&1 | grep -q 'Invalid argument'; rm shm/0x1234; echo ok`,
   },
   {
-    name: 'a name in shm/ that is no key is EINVAL',
+    name: 'a name in shm/ that is no key cannot be made: EINVAL',
     run: `touch shm/frob 2>&1 | grep -q 'Invalid argument'; mkdir shm/0x55 2>&1 | grep -q 'not permitted'; echo ok`,
   },
   {

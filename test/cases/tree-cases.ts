@@ -40,6 +40,15 @@ export const treeCases: readonly Case[] = [
     run: `mkfifo pipes/a; ls -lR . > /dev/null; du . > /dev/null; df . > /dev/null; stat -f . > /dev/null; rm pipes/a; echo ok`,
   },
   {
+    name: 'a directory lists pipes, pairs and kqueues as FIFOs, so grep -r leaves them alone',
+    run: `mkfifo pipes/a; mkdir pairs/p; touch kqueues/q; test "$(find pipes pairs kqueues -type p | tr '\n' ' ')" = 'pipes/a pairs/p/0 pairs/p/1 kqueues/q '
+      test "$(timeout 5 grep -r x pipes pairs kqueues; echo $?)" = 1; rm pipes/a kqueues/q; rmdir pairs/p; echo ok`,
+  },
+  {
+    name: 'git takes nothing of the mount',
+    run: `test "$(cat .gitignore)" = '*'; test "$(stat -c '%a %s' .gitignore)" = '444 2'; (echo x > .gitignore) 2>&1 | grep -q denied || test $(id -u) = 0; echo ok`,
+  },
+  {
     name: 'fixed names cannot be made or removed',
     run: `mkdir d 2>&1 | grep -q 'not permitted'; rm -f kqueue 2>&1 | grep -q 'not permitted'; mv pipes p 2>&1 | grep -q 'not permitted'; echo ok`,
   },

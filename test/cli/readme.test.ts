@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { marked, type Tokens } from 'marked';
 import { expect, test } from 'vitest';
 import { visibleCommands } from '../../src/cli/completion/complete.ts';
+import { infoColumns } from '../../src/cli/help/columns.ts';
 import { program } from '../../src/cli/program.ts';
 import {
   examplesOf,
@@ -35,6 +36,14 @@ const NOT_RUN: readonly (readonly [firstLine: string, reason: string])[] = [
   ['apt-get install fuse3 libfuse3-dev gcc g++ make python3 pkg-config', 'it installs packages'],
   ['npm run bench', 'it takes minutes, and its figures are those of the machine'],
 ];
+
+test('the README lists the columns of info/ as the tables have them', () => {
+  const [, listed] = /<!-- columns of info\/ -->\n+(.*?)\n+<!-- end of columns -->/s.exec(readme)!;
+  const rows = infoColumns().map(
+    ({ table, name, description }) => `| \`${table}\` | \`${name}\` | ${description} |`,
+  );
+  expect(listed!.split('\n')).toEqual(['| table | column | what it is |', '| --- | --- | --- |', ...rows]);
+});
 
 test('examples are of kinds that are checked, and those that are not run are listed with their reasons', () => {
   for (const example of examples) {

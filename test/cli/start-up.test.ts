@@ -31,23 +31,23 @@ describe('what a command loads before it does anything', () => {
     expect(found).toContain('cli/commands.ts');
     const packages = [...found].filter((name) => !name.endsWith('.ts'));
     expect(packages).toEqual(['commander']);
-    for (const engine of ['vfs', 'kqueue', 'shm', 'library'])
+    for (const engine of ['vfs', 'tree', 'kqueue', 'shm', 'library'])
       expect(directoriesOf(found)).not.toContain(engine);
-    expect(found.size).toBeLessThanOrEqual(45);
+    expect(found.size).toBeLessThanOrEqual(50);
   });
 
   test('`ipcfs mount`, until its server runs: not the C library either', () => {
-    const found = loadedWith('cli/mount.ts');
+    const found = loadedWith('cli/mount/mount-command.ts');
     expect(found).not.toContain('host/linux/libc.ts');
     expect(found).not.toContain('koffi');
     expect(found.size).toBeLessThanOrEqual(30);
   });
 
   test('the main thread of the server: no engine', () => {
-    const found = loadedWith('cli/serve.ts');
-    loadedWith('transports/raw/mount.ts', found);
+    const found = loadedWith('cli/mount/serve.ts');
+    loadedWith('transports/raw/raw-mount.ts', found);
     expect(found).toContain('host/linux/libc.ts');
-    expect(directoriesOf(found)).not.toContain('vfs');
+    for (const layer of ['vfs', 'tree']) expect(directoriesOf(found)).not.toContain(layer);
     // The process in the background parses no arguments.
     expect(found).not.toContain('commander');
   });

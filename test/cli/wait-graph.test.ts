@@ -7,9 +7,11 @@ import {
   findDeadlocks,
   type HeldDescriptor,
   type Holders,
-} from '../../src/cli/wait-graph.ts';
+  type LockRow,
+} from '../../src/cli/blocked-calls/wait-graph.ts';
 
 const READ = { call: 'read', wait: 'piperd' };
+const FLOCK = { call: 'flock', wait: 'lockf' };
 const WRITE = { call: 'write', wait: 'pipewr' };
 
 /** A blocked call of a process with one thread, on a pipe named by its inode. */
@@ -23,6 +25,7 @@ function blocked(process: number, inode: number, more: Partial<BlockedCallRow> =
     ino: inode,
     'peer-ino': inode,
     peers: 1,
+    inferred: '-',
     until: 'something',
     ...READ,
     ...more,
@@ -46,7 +49,7 @@ function held(process: number, inode: number, mode: 'r' | 'w' | 'rw'): HeldDescr
 function holders(descriptors: readonly HeldDescriptor[], more: Partial<Holders> = {}): Holders {
   const threads = new Map<number, readonly number[]>();
   for (let process = 1; process < 100; process++) threads.set(process, [process]);
-  return { descriptors, threads, hidden: [], inFlight: 0, ...more };
+  return { descriptors, locks: [], threads, hidden: [], inFlight: 0, ...more };
 }
 
 function shape(deadlocks: readonly Deadlock[]): [core: number[], behind: number[]][] {
@@ -56,12 +59,57 @@ function shape(deadlocks: readonly Deadlock[]): [core: number[], behind: number[
   ]);
 }
 
+/** A lock of a pipe, set by `process`. */
+function locked(process: number, ino: number, call = 'flock', opener = process): LockRow {
+  const range = { type: 'exclusive', start: 0, end: 'end' } as const;
+  return { object: `pipes/${ino}`, ino, call, ...range, process, opener, handle: process, blocked: 1 };
+}
+
+describe('locks', () => {
+  const open = [held(1, 10, 'rw'), held(1, 20, 'rw'), held(2, 10, 'rw'), held(2, 20, 'rw')];
+  const calls = [blocked(1, 20, FLOCK), blocked(2, 10, FLOCK)];
+
+  test('two processes of which each waits for a lock of the other, whoever else has the files open', () => {
+    const bystander = [held(3, 10, 'rw'), held(3, 20, 'rw')];
+    const locks = [locked(1, 10), locked(2, 20)];
+    expect(shape(findDeadlocks(calls, holders([...open, ...bystander], { locks })))).toEqual([[[1, 2], []]]);
+    expect([...endersOf(calls, holders(open, { locks })).values()]).toEqual([[2], [1]]);
+  });
+
+  test('who shares the open file that has the lock can unlock it', () => {
+    const child = { ...held(3, 20, 'rw'), openFile: open[3]!.openFile };
+    const look = holders([...open, child], { locks: [locked(1, 10), locked(2, 20)] });
+    expect(endersOf(calls, look).get(calls[0]!)).toEqual([2, 3]);
+    expect(findDeadlocks(calls, look)).toEqual([]);
+  });
+
+  test('when the process that locked has gone, the one that opened the file may have the lock', () => {
+    const look = holders([...open, held(3, 20, 'rw')], { locks: [locked(1, 10), locked(9, 20, 'flock', 2)] });
+    expect(endersOf(calls, look).get(calls[0]!)).toEqual([2]);
+  });
+
+  test('when both have gone, whoever has the file open may have it', () => {
+    const look = holders([...open, held(3, 20, 'rw')], { locks: [locked(1, 10), locked(9, 20)] });
+    expect(endersOf(calls, look).get(calls[0]!)).toEqual([1, 2, 3]);
+  });
+
+  test('a lock of fcntl is its process, whoever shares the open file', () => {
+    const rows = calls.map((call) => ({ ...call, call: 'fcntl', peers: '-' as const }));
+    const child = { ...held(3, 20, 'rw'), openFile: open[3]!.openFile };
+    const look = holders([...open, child], {
+      locks: [locked(1, 10, 'fcntl'), locked(2, 20, 'fcntl'), locked(3, 20)],
+    });
+    expect(endersOf(rows, look).get(rows[0]!)).toEqual([2]);
+    expect(shape(findDeadlocks(rows, look))).toEqual([[[1, 2], []]]);
+  });
+});
+
 describe('what is a deadlock', () => {
   const both = [held(1, 10, 'r'), held(1, 20, 'w'), held(2, 20, 'r'), held(2, 10, 'w')];
 
   test('two processes that read each from what the other writes', () => {
     const calls = [blocked(1, 10), blocked(2, 20)];
-    expect(findDeadlocks(calls, holders(both))).toEqual([{ calls, behind: [], doubts: [] }]);
+    expect(findDeadlocks(calls, holders(both))).toEqual([{ calls, behind: [], doubts: [], isLikely: false }]);
   });
 
   test('two that write into full pipes, each read by the other', () => {
@@ -290,7 +338,13 @@ test('long chains and large knots are done in time', () => {
     calls.push(blocked(process, process));
     descriptors.push(held((process % count) + 1, process, 'w'));
   }
-  const [deadlock, ...others] = findDeadlocks(calls, { descriptors, threads, hidden: [], inFlight: 0 });
+  const [deadlock, ...others] = findDeadlocks(calls, {
+    descriptors,
+    threads,
+    hidden: [],
+    inFlight: 0,
+    locks: [],
+  });
   expect([deadlock!.calls.length, others.length]).toEqual([count, 0]);
   expect(
     findDeadlocks(calls, {
@@ -298,6 +352,7 @@ test('long chains and large knots are done in time', () => {
       threads,
       hidden: [],
       inFlight: 0,
+      locks: [],
     }),
   ).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { rootCredentials } from '../../src/kern/credentials.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Accounts, Resource, resources } from '../../src/kern/accounting.ts';
@@ -24,7 +25,7 @@ function limited(resource: Resource, limit: number) {
 test('a charge within the quota is taken, one beyond it leaves everything as it was', () => {
   const account = limited(Resource.Knotes, 3).of(1000);
   expect(account.charge(Resource.Knotes, 2)).toBe(0);
-  expect(account.charge(Resource.Knotes, 2)).toBe(ENOMEM);
+  expect(account.charge(Resource.Knotes, 2)).toBe(-ENOMEM);
   expect([account.used(Resource.Knotes), account.refused(Resource.Knotes)]).toEqual([2, 1]);
   expect(account.charge(Resource.Knotes)).toBe(0);
   expect(account.holds(Resource.Knotes)).toBe(false);
@@ -40,7 +41,7 @@ test('root and who is exempt are counted, and never refused; users do not share 
     expect(accounts.of(uid).used(Resource.Pipes)).toBe(5);
   }
   for (const uid of [1, 2]) expect(accounts.of(uid).charge(Resource.Pipes)).toBe(0);
-  expect(accounts.of(1).charge(Resource.Pipes)).toBe(EDQUOT);
+  expect(accounts.of(1).charge(Resource.Pipes)).toBe(-EDQUOT);
 });
 
 test('what was not charged cannot be released', () => {
@@ -62,7 +63,7 @@ test('charges and releases in any order keep the sum of what is there, below the
         for (const { slot, after } of steps) {
           const sum = held.reduce((total, bytes) => total + bytes, 0);
           const fits = after <= held[slot]! || sum - held[slot]! + after <= limit;
-          expect(account.recharge(Resource.HeldBytes, held[slot]!, after)).toBe(fits ? 0 : ENOMEM);
+          expect(account.recharge(Resource.HeldBytes, held[slot]!, after)).toBe(fits ? 0 : -ENOMEM);
           if (fits) held[slot] = after;
         }
         expect(account.used(Resource.HeldBytes)).toBe(held.reduce((total, bytes) => total + bytes, 0));
@@ -157,8 +158,8 @@ test('knotes, timers and kqueues beyond the quota are ENOMEM, whoever has the qu
   world.kernel.accounts.setLimit(Resource.Kqueues, () => 1);
   const kq = world.kqueue();
   expect(createKqueue(world.kqueues, { allocate: () => 3 }, user)).toBe(-ENOMEM);
-  const errors = (filter: number, ident: number, credentials = user) =>
-    world.startKevent(kq, { changes: [change(filter, ident)], eventCount: 0, credentials }).result;
+  const errors = (filter: number, ident: number, credentials = user, queue = kq) =>
+    world.startKevent(queue, { changes: [change(filter, ident)], eventCount: 0, credentials }).result;
   expect(errors(EVFILT_TIMER, 1)).toBe(0);
   expect(errors(EVFILT_TIMER, 2)).toBe(-ENOMEM);
   expect(account.used(Resource.Knotes)).toBe(1);
@@ -166,9 +167,15 @@ test('knotes, timers and kqueues beyond the quota are ENOMEM, whoever has the qu
   expect(errors(EVFILT_USER, 2)).toBe(-ENOMEM);
   // What is there can be changed, and somebody else is charged for his own.
   expect(errors(EVFILT_USER, 1)).toBe(0);
-  expect(errors(EVFILT_USER, 2, { ...user, uid: 1001 })).toBe(0);
+  const other = { ...user, uid: 1001 };
+  const shared = world.kqueue(rootCredentials);
+  expect(errors(EVFILT_USER, 2, other, shared)).toBe(0);
+  expect(world.kernel.accounts.of(other.uid).used(Resource.Knotes)).toBe(1);
+  // Of a user's own queue he is charged for everything, as if he made the changes himself.
+  expect(errors(EVFILT_USER, 2, other)).toBe(-ENOMEM);
   expect([account.used(Resource.Knotes), account.used(Resource.Timers)]).toEqual([2, 1]);
   world.closeFile(kq);
+  world.closeFile(shared);
   for (const resource of [Resource.Knotes, Resource.Timers, Resource.Kqueues]) {
     expect(world.charged(resource)).toBe(0);
   }
@@ -210,7 +217,7 @@ test('segments beyond the quota are ENOSPC, their bytes ENOMEM; both go with the
   expect(second).toBeGreaterThan(0);
   expect(create(3, PAGE)).toBe(-ENOSPC);
   world.remove(second);
-  world.memory.allocateFault.error = ENOMEM;
+  world.memory.allocateFault.error = -ENOMEM;
   expect(create(3, PAGE)).toBe(-ENOMEM);
   expect([account.used(Resource.Segments), account.used(Resource.SegmentBytes)]).toEqual([1, 2 * PAGE]);
   // A removed segment is charged for until its last detach.

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Operation, sleep, WaitChannel, WakeReason } from '../../src/kern/operation.ts';
 import { type Chooser, Thread, ThreadState } from '../../src/kern/scheduler.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
+import { SLICE_MS } from '../../src/kern/work.ts';
 import { FakeHost } from '../support/engine.ts';
 
 const interruptible = { message: 'test', interruptible: true };
@@ -304,5 +305,49 @@ describe('misuse', () => {
     const stage = new Stage((count) => count);
     stage.kernel.scheduler.enqueue(stage.thread('a', stage.sleeper('a', [])));
     expect(() => stage.kernel.scheduler.runOne()).toThrow('the chooser picks a runnable thread');
+  });
+});
+
+describe('slices', () => {
+  test('[SEC-15] a slice ends by the clock; what is left runs after what is woken later, each in its order', () => {
+    const COUNT = 10_000;
+    const stage = new Stage();
+    for (let index = 0; index < COUNT; index++) stage.start(`${index}`);
+    const { clock } = stage.host;
+    clock.monotonicMs = () => (clock.nowMs += SLICE_MS / 4);
+    const { scheduler } = stage.kernel;
+    stage.channel.wakeup();
+    stage.log.length = 0;
+    scheduler.runSlice();
+    const first = stage.log.length / 2;
+    expect(first).toBeGreaterThan(16);
+    expect(first).toBeLessThan(200);
+    expect([scheduler.backlogCount, scheduler.runnableCount]).toEqual([COUNT - first, COUNT - first]);
+
+    stage.start('late');
+    stage.channel.wakeup();
+    scheduler.runSlice();
+    expect(stage.log.slice(2 * first)).toEqual(['late awakened', 'late exits 1']);
+
+    while (scheduler.backlogCount > 0) scheduler.runBacklog();
+    const order = stage.log.filter((line) => line.endsWith('awakened')).map((line) => line.split(' ')[0]);
+    order.splice(first, 1);
+    expect(order).toEqual(Array.from({ length: COUNT }, (_, index) => `${index}`));
+    expect(scheduler.runnableCount).toBe(0);
+  });
+
+  test('[SEC-15] timers that expire together fire in parts', () => {
+    const stage = new Stage();
+    const { callouts } = stage.kernel;
+    let fired = 0;
+    for (let index = 0; index < 1000; index++) callouts.schedule(1, () => fired++);
+    const { clock } = stage.host;
+    clock.nowMs += 2;
+    clock.monotonicMs = () => (clock.nowMs += SLICE_MS / 4);
+    callouts.runExpired(SLICE_MS);
+    expect(fired).toBeGreaterThan(16);
+    expect(fired).toBeLessThan(200);
+    callouts.runExpired();
+    expect(fired).toBe(1000);
   });
 });

@@ -30,6 +30,27 @@ describe('the source of a write', () => {
     expect(() => take(uio, 1)).toThrow('no more is taken than the caller has');
   });
 
+  test('withheld bytes are not there for the operation, until they are offered', () => {
+    const uio = new WriteUio([bytesOf('abc'), bytesOf('defgh')]);
+    expect(uio.withhold(9)).toBe(0);
+    expect(uio.withhold(5)).toBe(3);
+    expect([uio.residual, uio.segmentResidual, uio.availableBytes, uio.untakenBytes]).toEqual([5, 3, 5, 8]);
+    expect(take(uio, 3)).toBe('abc');
+    expect([uio.residual, uio.segmentResidual]).toEqual([2, 2]);
+    const loan = uio.lend(2)!;
+    expect([uio.residual, uio.untakenBytes]).toEqual([0, 5]);
+    uio.giveBack(loan);
+    expect(uio.withhold(1)).toBe(1);
+    expect(take(uio, 1)).toBe('d');
+    expect(() => take(uio, 1)).toThrow('no more is taken than the caller has');
+    uio.offer(1);
+    uio.offer(3);
+    expect(take(uio, 4)).toBe('efgh');
+    expect(() => {
+      uio.offer(1);
+    }).toThrow('only withheld bytes are offered again');
+  });
+
   test('a write of nothing has no segment', () => {
     for (const segments of [[], [bytesOf('')]]) {
       const uio = new WriteUio(segments);
@@ -51,11 +72,11 @@ describe('the source of a write', () => {
     const uio = new WriteUio([bytesOf('abc'), bytesOf('de'), bad(4), bytesOf('fg')]);
     expect(uio.residual).toBe(11);
     expect(take(uio, 1)).toBe('a');
-    expect(uio.moveIn(new Uint8Array(10), 0, 6)).toBe(EFAULT);
+    expect(uio.moveIn(new Uint8Array(10), 0, 6)).toBe(-EFAULT);
     expect([uio.residual, uio.segmentResidual]).toEqual([10, 2]);
     expect(take(uio, 4)).toBe('bcde');
     expect(uio.segmentResidual).toBe(4);
-    expect(uio.moveIn(new Uint8Array(10), 0, 1)).toBe(EFAULT);
+    expect(uio.moveIn(new Uint8Array(10), 0, 1)).toBe(-EFAULT);
     expect(uio.residual).toBe(6);
   });
 });
@@ -87,7 +108,7 @@ describe('loans', () => {
     const first = new Uint8Array(4);
     expect(loan.moveOut(new MemoryReadUio([first]))).toBe(0);
     expect(textOf(first)).toBe('abcd');
-    expect(loan.moveOut(new MemoryReadUio([new Uint8Array(1), bad(9)]))).toBe(EFAULT);
+    expect(loan.moveOut(new MemoryReadUio([new Uint8Array(1), bad(9)]))).toBe(-EFAULT);
     expect([loan.residual, loan.position]).toEqual([2, 4]);
     const uio = new MemoryReadUio([first]);
     expect(loan.moveOut(uio)).toBe(0);
@@ -135,7 +156,7 @@ describe('the destination of a read', () => {
     const good = new Uint8Array(3);
     const uio = new MemoryReadUio([good, bad(5)]);
     expect(uio.moveOut(bytesOf('a'), 0, 1)).toBe(0);
-    expect(uio.moveOut(bytesOf('xyz'), 0, 3)).toBe(EFAULT);
+    expect(uio.moveOut(bytesOf('xyz'), 0, 3)).toBe(-EFAULT);
     expect(uio.residual).toBe(7);
     expect(uio.moveOut(bytesOf('bc'), 0, 2)).toBe(0);
     expect(textOf(good)).toBe('abc');

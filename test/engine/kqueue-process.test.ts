@@ -2,7 +2,15 @@ import { describe, expect, test } from 'vitest';
 
 import { EACCES, ENOENT, EOPNOTSUPP, ESRCH } from '../../src/kern/errno.ts';
 import type { File } from '../../src/kern/file.ts';
-import { EV_EOF, EV_ONESHOT, EVFILT_PROC, EVFILT_SIGNAL } from '../../src/kern/klist.ts';
+import {
+  EV_EOF,
+  EV_ONESHOT,
+  EVFILT_PROC,
+  EVFILT_READ,
+  EVFILT_SIGNAL,
+  EVFILT_USER,
+} from '../../src/kern/klist.ts';
+import { POLLIN } from '../../src/kern/poll.ts';
 import { ProcessEventKind } from '../../src/kern/process-events.ts';
 import {
   EV_ADD,
@@ -47,7 +55,7 @@ describe('PROC', () => {
   test('K101 any process that the host lets the caller see may be watched', () => {
     const { world, kq } = setUp(1, 2);
     world.must(kq, proc(1, everything));
-    world.processes.refused.set(2, EACCES);
+    world.processes.refused.set(2, -EACCES);
     expect(world.apply(kq, proc(2, NOTE_EXIT))).toBe(-EACCES);
     expect(world.kqueues.processes.size).toBe(1);
   });
@@ -139,7 +147,7 @@ describe('PROC', () => {
   test('K107 a child that cannot be tracked shows in its parent’s event', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_TRACK));
-    world.processes.refused.set(8, ESRCH);
+    world.processes.refused.set(8, -ESRCH);
     world.processes.fork(7, 8);
     expect(world.collect(kq)).toMatchObject([{ ident: 7, fflags: NOTE_TRACKERR }]);
     expect(kqueueOf(kq).knoteCount).toBe(1);
@@ -174,7 +182,7 @@ describe('PROC', () => {
     expect(world.collect(kq)).toMatchObject([{ fflags: NOTE_FORK }]);
     world.must(kq, proc(7, NOTE_EXEC));
     expect(world.processes.kindsOf(7)).toBe(ProcessEventKind.Exec);
-    world.processes.refused.set(7, EOPNOTSUPP);
+    world.processes.refused.set(7, -EOPNOTSUPP);
     expect(world.apply(kq, proc(7, everything))).toBe(-EOPNOTSUPP);
     world.processes.refused.clear();
     world.processes.exec(7);
@@ -204,6 +212,71 @@ describe('what the host is asked for', () => {
     expect(world.processes.kindsOf(500)).toBe(Signal | Exit);
     world.must(kq, change(EVFILT_SIGNAL, 10, EV_DELETE));
     expect(world.processes.kindsOf(500)).toBe(Exit);
+  });
+});
+
+describe('what happened before a call', () => {
+  test('K24 K102 K111 a call that does not wait returns what the host had not told yet', () => {
+    const { world, kq } = setUp(7);
+    world.must(kq, proc(7, NOTE_EXIT), change(EVFILT_SIGNAL, 10));
+    world.processes.untold.push(() => {
+      world.processes.signal(500, 10);
+      world.processes.exit(7, 0x300);
+    });
+    expect(world.collect(kq)).toMatchObject([
+      { filter: EVFILT_SIGNAL, data: 1 },
+      { filter: EVFILT_PROC, data: 0x300 },
+    ]);
+  });
+
+  test('K6 so do poll, and a queue that watches the queue', () => {
+    const { world, kq } = setUp(7);
+    const outer = world.kqueue();
+    world.must(kq, change(EVFILT_SIGNAL, 10));
+    world.must(outer, change(EVFILT_READ, world.descriptor(kq)));
+    world.processes.untold.push(() => {
+      world.processes.signal(500, 10);
+    });
+    expect(world.collect(outer)).toMatchObject([{ filter: EVFILT_READ, data: 1 }]);
+    expect(world.collect(kq)).toHaveLength(1);
+    world.processes.untold.push(() => {
+      world.processes.signal(500, 10);
+    });
+    expect(kq.ops.poll(kq, POLLIN, null, kq.credentials)).toBe(POLLIN);
+  });
+
+  test('the host is asked for queues that watch processes or other queues, and only while somebody watches one', () => {
+    const { world, kq } = setUp(7);
+    const [plain, outer] = [world.kqueue(), world.kqueue()];
+    /** How often the host is asked when events of each of the queues are collected. */
+    const asked = (): number[] =>
+      [kq, plain, outer].map((each) => {
+        const before = world.processes.catchUps;
+        world.collect(each);
+        return world.processes.catchUps - before;
+      });
+    world.must(plain, change(EVFILT_USER, 1));
+    world.must(outer, change(EVFILT_READ, world.descriptor(kq)));
+    expect(asked()).toEqual([0, 0, 0]);
+    world.must(kq, change(EVFILT_SIGNAL, 10));
+    expect(asked()).toEqual([1, 0, 1]);
+    world.must(kq, change(EVFILT_SIGNAL, 10, EV_DELETE), proc(7, NOTE_EXIT));
+    expect(asked()).toEqual([1, 0, 1]);
+    // A process that has ended is watched no more.
+    world.processes.exit(7, 0);
+    expect(asked()).toEqual([0, 0, 0]);
+  });
+
+  test('K6 a queue that does not watch other queues any more does not ask', () => {
+    const { world, kq } = setUp();
+    const outer = world.kqueue();
+    const descriptor = world.descriptor(kq);
+    world.must(kq, change(EVFILT_SIGNAL, 10));
+    world.must(outer, change(EVFILT_READ, descriptor));
+    world.must(outer, change(EVFILT_READ, descriptor, EV_DELETE));
+    const before = world.processes.catchUps;
+    world.collect(outer);
+    expect(world.processes.catchUps).toBe(before);
   });
 });
 

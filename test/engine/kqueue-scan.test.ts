@@ -18,6 +18,8 @@ import {
   type Ident,
   NOTE_TRIGGER,
 } from '../../src/kqueue/kevent.ts';
+import { register } from '../../src/kqueue/register.ts';
+import { user } from '../support/engine.ts';
 import { change, kqueueOf, KqueueWorld } from '../support/kqueue.ts';
 
 const triggered = { fflags: NOTE_TRIGGER };
@@ -41,6 +43,25 @@ describe('delivery', () => {
     expect(kqueueOf(kq).count).toBe(0);
     world.write(far, 'x');
     expect(world.collect(kq)).toMatchObject([{ data: 1 }]);
+  });
+
+  test('K60 what a filter queues that is asked, and says no, is delivered in its place', () => {
+    const { world, kq, near, fd } = setUp('abc');
+    world.must(kq, change(EVFILT_READ, fd));
+    world.must(kq, change(EVFILT_USER, 7, EV_ADD | EV_CLEAR));
+    world.read(near, 3);
+    const knote = kqueueOf(kq).find(EVFILT_READ, fd, null)!;
+    const ops = knote.filterOps!;
+    // As a filter does that finds, when it asks the host, that another file is ready.
+    knote.filterOps = {
+      ...ops,
+      event: (listed, hint) => {
+        register(kqueueOf(kq), change(EVFILT_USER, 7, 0, triggered), { credentials: user, openerPid: 0 });
+        return ops.event(listed, hint);
+      },
+    };
+    expect(world.collect(kq)).toMatchObject([{ ident: 7 }]);
+    expect(kqueueOf(kq).count).toBe(0);
   });
 
   test('K61 a queued one-shot knote is delivered as it is', () => {

@@ -377,7 +377,7 @@ describe('the grammar', () => {
     ['add user 1 udata=', 12, '"udata=": no token'],
     ['add user 1 \0', 12, 'control character'],
     ['add user 1\r', 11, 'control character'],
-    ['add \xff\xfe 1', 5, 'unknown filter "\\xff\\xfe"'],
+    ['add \xff\xfe 1', 5, 'unknown filter "\\377\\376"'],
     [`add ${'y'.repeat(100)}`, 5, `unknown filter "${'y'.repeat(64)}..."`],
   ])('K37 %j is refused', (line, column, message) => {
     expect(parseChange(line)).toEqual({ column, message });

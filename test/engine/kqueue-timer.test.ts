@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ENOENT, ENOMEM } from '../../src/kern/errno.ts';
 import type { File } from '../../src/kern/file.ts';
 import { EV_ONESHOT, EVFILT_TIMER, EVFILT_VNODE } from '../../src/kern/klist.ts';
-import { attachVnode } from '../../src/kqueue/filters/vnode.ts';
+import { attachVnode } from '../../src/vfs/vnode-filters.ts';
 import { LONGEST_PERIOD_MS } from '../../src/kqueue/filters/timer.ts';
 import { EV_ADD, EV_CLEAR, EV_DELETE, EV_DISABLE, EV_ENABLE, NOTE_WRITE } from '../../src/kqueue/kevent.ts';
 import { change, FakeNode, kqueueOf, KqueueWorld } from '../support/kqueue.ts';

@@ -10,11 +10,13 @@ import {
   EV_ENABLE,
   NOTE_FFAND,
   NOTE_FFCOPY,
-  NOTE_FFNOP,
   NOTE_FFOR,
   NOTE_TRIGGER,
 } from '../../src/kqueue/kevent.ts';
 import { change, KqueueWorld } from '../support/kqueue.ts';
+
+/** The operation that leaves the flags as they are (NOTE_FFNOP). */
+const NOTE_FFNOP = 0;
 
 function setUp(): { world: KqueueWorld; kq: File } {
   const world = new KqueueWorld();

@@ -10,8 +10,8 @@ import {
   EVFILT_VNODE,
   EVFILT_WRITE,
 } from '../../src/kern/klist.ts';
-import { attachVnode, plainFileKqfilter } from '../../src/kqueue/filters/vnode.ts';
-import * as notes from '../../src/kqueue/filters/vnode-notes.ts';
+import { attachVnode, plainFileKqfilter } from '../../src/vfs/vnode-filters.ts';
+import * as notes from '../../src/vfs/vnode-notes.ts';
 import {
   EV_ADD,
   EV_CLEAR,
@@ -62,6 +62,22 @@ test('K113 notes that were asked for add up, and come again only when they happe
   ]);
   expect(world.collect(kq)).toEqual([]);
   notes.noteAttributes(node);
+  expect(world.collect(kq)).toEqual([]);
+});
+
+test('K113 a change that posts several notes adds all of them when one was asked for', () => {
+  const { world, kq, watch } = setUp();
+  const [grown, parent] = [new FakeNode(), new FakeNode()];
+  watch(grown, NOTE_WRITE);
+  watch(parent, NOTE_LINK);
+  notes.noteWrite(grown, true);
+  notes.noteAttributes(grown);
+  notes.noteMakeDirectory(parent);
+  expect(world.collect(kq)).toMatchObject([
+    { fflags: NOTE_WRITE | NOTE_EXTEND },
+    { fflags: NOTE_WRITE | NOTE_LINK },
+  ]);
+  notes.noteCreate(parent);
   expect(world.collect(kq)).toEqual([]);
 });
 
@@ -181,7 +197,7 @@ test('K115 a revoked node: EOF and NODATA for all its knotes, READ and WRITE bec
   const { fd } = open(node);
   world.must(kq, change(EVFILT_READ, fd), change(EVFILT_WRITE, fd));
   world.collect(kq);
-  notes.noteRevoke(node);
+  node.klist.notify(NOTE_REVOKE);
   const events = world.collect(kq);
   const gone = EV_EOF | EV_NODATA;
   const flagsOf = (filter: number, ident: number) =>

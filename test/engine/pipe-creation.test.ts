@@ -38,14 +38,14 @@ class Table implements DescriptorTable {
   readonly #error: number;
   readonly #storeError: number;
 
-  constructor(free: number, error = EMFILE, storeError = 0) {
+  constructor(free: number, error = -EMFILE, storeError = 0) {
     this.#free = free;
     this.#error = error;
     this.#storeError = storeError;
   }
 
   allocate(_file: File, closeOnExec: boolean): number {
-    if (this.used.size === this.#free) return -this.#error;
+    if (this.used.size === this.#free) return this.#error;
     const descriptor = 3 + this.used.size;
     this.used.add(descriptor);
     this.closeOnExec.push(closeOnExec);
@@ -249,21 +249,21 @@ describe('pipe2', () => {
   });
 
   test.each([
-    [0, EMFILE],
-    [0, ENFILE],
-    [1, EMFILE],
-    [1, ENFILE],
+    [0, -EMFILE],
+    [0, -ENFILE],
+    [1, -EMFILE],
+    [1, -ENFILE],
   ])('P11: with %i free descriptors, error %i leaves nothing behind', (free, error) => {
     const world = new World();
     const table = new Table(free, error);
-    expect(pipe2(world.pipes, table, 0, user)).toBe(-error);
+    expect(pipe2(world.pipes, table, 0, user)).toBe(error);
     expect(table.used.size).toBe(0);
     expect(world.sysctl(KVA)).toBe(0);
   });
 
   test('P12: numbers that cannot be stored are freed again: EFAULT', () => {
     const world = new World();
-    const table = new Table(2, EMFILE, EFAULT);
+    const table = new Table(2, -EMFILE, -EFAULT);
     expect(pipe2(world.pipes, table, 0, user)).toBe(-EFAULT);
     expect(table.used.size).toBe(0);
     expect(world.sysctl(KVA)).toBe(0);

@@ -26,7 +26,7 @@ class PagedWrite implements Pager {
     this.fetches++;
     const channel = this.#world.kernel.channel(this);
     const woken = yield* sleep(channel, { message: 'pagein', interruptible: true }, 1);
-    if (woken === WakeReason.Interrupted) return EINTR;
+    if (woken === WakeReason.Interrupted) return -EINTR;
     this.restore();
     return 0;
   }

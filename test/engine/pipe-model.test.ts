@@ -6,7 +6,7 @@ import type { Operation } from '../../src/kern/operation.ts';
 import { MemoryReadUio, WriteUio } from '../../src/kern/uio.ts';
 import { BIG_PIPE_SIZE_BYTES, PAGE_SIZE_BYTES, SMALL_PIPE_SIZE_BYTES } from '../../src/pipe/budget.ts';
 import { endOf, pattern, user, World } from '../support/engine.ts';
-import { Random, seedFromEnvironment } from '../support/random.ts';
+import { longTest, Random, seedFromEnvironment } from '../support/random.ts';
 
 const OPERATIONS = 1_000_000;
 const LONGEST_BYTES = 30_000;
@@ -87,7 +87,7 @@ class ModelledRing {
     const pages = Math.ceil(Math.max(wantedBytes, this.queued) / PAGE_SIZE_BYTES);
     const fits = budget.usedBytes + pages * PAGE_SIZE_BYTES <= budget.maximumBytes;
     const expectedSize = fits ? pages * PAGE_SIZE_BYTES : ring.size;
-    assert(ring.resize(wantedBytes) === (fits ? 0 : ENOMEM), 'the budget decides');
+    assert(ring.resize(wantedBytes) === (fits ? 0 : -ENOMEM), 'the budget decides');
     assert(ring.size === expectedSize, 'the size is what was asked for, or as before');
     assert(!fits || ring.out === 0, 'the bytes stand at the beginning');
   }
@@ -112,7 +112,7 @@ class ModelledRing {
   }
 }
 
-test('P33 P34 P54 P55 P69 P81 a ring does what a queue of bytes does, whatever its size', () => {
+test('P33 P34 P54 P55 P69 P81 a ring does what a queue of bytes does, whatever its size', longTest, () => {
   const seed = seedFromEnvironment();
   console.log(`${OPERATIONS} operations with IPCFS_SEED=${seed}`);
   const random = new Random(seed);

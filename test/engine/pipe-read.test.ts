@@ -55,7 +55,7 @@ describe('amounts', () => {
     const { reader } = world.fifoEnds();
     const before = { ...endOf(reader).times };
     world.host.clock.advance(1000);
-    world.pipes.policy = { checkRead: () => EACCES };
+    world.pipes.policy = { checkRead: () => -EACCES };
     expect(world.read(reader, 0).result).toBe(0);
     expect(endOf(reader).times).toEqual(before);
     expect(world.sysctl('kern.ipc.piperesizefail')).toBe(0);

@@ -121,7 +121,7 @@ describe('tunables', () => {
   test('P28: pipe_mindirect takes what is above PIPE_BUF and nothing else', () => {
     const world = new World();
     expect(world.sysctl(MIN_DIRECT)).toBe(8192);
-    for (const refused of [512, 0, -1]) expect(set(world, MIN_DIRECT, refused)).toBe(EINVAL);
+    for (const refused of [512, 0, -1]) expect(set(world, MIN_DIRECT, refused)).toBe(-EINVAL);
     expect(world.sysctl(MIN_DIRECT)).toBe(8192);
     for (const accepted of [513, 2 ** 40]) {
       expect(set(world, MIN_DIRECT, accepted)).toBe(0);
@@ -131,12 +131,12 @@ describe('tunables', () => {
 
   test("P28: the limit follows the host's PIPE_BUF, and PIPE_BUF stays below pipe_mindirect", () => {
     const world = new World({ pipeBufBytes: 4096 });
-    expect(set(world, MIN_DIRECT, 4096)).toBe(EINVAL);
+    expect(set(world, MIN_DIRECT, 4096)).toBe(-EINVAL);
     expect(set(world, MIN_DIRECT, 4097)).toBe(0);
-    expect(world.kernel.sysctls.preset('kern.ipc.pipe_buf', 511)).toBe(EINVAL);
+    expect(world.kernel.sysctls.preset('kern.ipc.pipe_buf', 511)).toBe(-EINVAL);
     expect(world.kernel.sysctls.preset('kern.ipc.pipe_buf', 512)).toBe(0);
     expect(set(world, MIN_DIRECT, 1000)).toBe(0);
-    expect(world.kernel.sysctls.preset('kern.ipc.pipe_buf', 1000)).toBe(EINVAL);
+    expect(world.kernel.sysctls.preset('kern.ipc.pipe_buf', 1000)).toBe(-EINVAL);
     expect(world.kernel.sysctls.preset('kern.ipc.pipe_buf', 999)).toBe(0);
   });
 
@@ -149,7 +149,7 @@ describe('tunables', () => {
   ])('P29: %s is read-only while the system runs', (name) => {
     const world = new World();
     const before = world.sysctl(name);
-    expect(set(world, name, 7)).toBe(EPERM);
+    expect(set(world, name, 7)).toBe(-EPERM);
     expect(world.sysctl(name)).toBe(before);
   });
 
@@ -159,7 +159,7 @@ describe('tunables', () => {
     world.open(world.fifo(), 'rn');
     expect(world.sysctl(KVA)).toBe(8192);
     expect(world.sysctl('kern.ipc.pipefragretry')).toBe(1);
-    expect(world.kernel.sysctls.preset(KVA, 0)).toBe(EPERM);
+    expect(world.kernel.sysctls.preset(KVA, 0)).toBe(-EPERM);
   });
 
   test('P29: piperesizeallowed takes any int from root', () => {
@@ -169,7 +169,7 @@ describe('tunables', () => {
       expect(set(world, RESIZE_ALLOWED, value)).toBe(0);
       expect(world.sysctl(RESIZE_ALLOWED)).toBe(value);
     }
-    expect(world.kernel.sysctls.write(RESIZE_ALLOWED, 1, user)).toBe(EPERM);
-    expect(set(world, 'kern.ipc.pipes', 1)).toBe(ENOENT);
+    expect(world.kernel.sysctls.write(RESIZE_ALLOWED, 1, user)).toBe(-EPERM);
+    expect(set(world, 'kern.ipc.pipes', 1)).toBe(-ENOENT);
   });
 });

@@ -167,7 +167,7 @@ test('S40: a failed mapping counts down again, with detach time and last pid', (
   const world = new ShmWorld();
   const id = world.make();
   const process = world.process();
-  Object.assign(process.space.mapFault, { error: EIO });
+  Object.assign(process.space.mapFault, { error: -EIO });
   world.host.clock.advance(4_000);
   expect(world.attach(process, id)).toBe(-EIO);
   expect(world.status(id)).toMatchObject({
@@ -184,7 +184,7 @@ test('S40: a failed mapping of a segment that was removed meanwhile ends it', ()
   const id = world.make();
   const process = world.process();
   const gate = world.closeGate(process.space);
-  Object.assign(process.space.mapFault, { error: ENOMEM });
+  Object.assign(process.space.mapFault, { error: -ENOMEM });
   const call = world.startAttach(process, id);
   world.remove(id);
   expect(world.table.usedCount).toBe(1);
@@ -231,8 +231,8 @@ test('S41: a fault in wiring is ENOMEM, other errors stay, and nothing is left m
   const id = world.make();
   const process = world.process();
   for (const [error, result] of [
-    [EFAULT, -ENOMEM],
-    [EIO, -EIO],
+    [-EFAULT, -ENOMEM],
+    [-EIO, -EIO],
   ] as const) {
     Object.assign(process.space.wireFault, { error });
     expect(world.attach(process, id)).toBe(result);

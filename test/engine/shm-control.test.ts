@@ -251,6 +251,7 @@ function watch(segment: Segment, hints: number[]): Knote {
     file: new File(0, anonymousPipeOps, user),
     flags: 0,
     fflags: 0,
+    savedFflags: 0,
     data: 0,
     filterOps,
     hook: segment,

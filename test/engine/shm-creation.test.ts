@@ -73,7 +73,7 @@ describe('creation in progress', () => {
   test('S28: when the creation fails the next one creates, and who does not create finds nothing', () => {
     const world = new ShmWorld();
     const gate = world.closeGate(world.memory);
-    Object.assign(world.memory.allocateFault, { error: EAGAIN });
+    Object.assign(world.memory.allocateFault, { error: -EAGAIN });
     const creator = world.startGet(5, PAGE, CREATE);
     const finder = world.startGet(5, PAGE, 0);
     const second = world.startGet(5, 2 * PAGE, CREATE);
@@ -110,7 +110,7 @@ describe('creation in progress', () => {
 describe('failures', () => {
   test('S20: no memory is the error of the memory, and nothing is kept', () => {
     const world = new ShmWorld();
-    Object.assign(world.memory.allocateFault, { error: ENOMEM });
+    Object.assign(world.memory.allocateFault, { error: -ENOMEM });
     expect(world.get(5, PAGE, CREATE)).toBe(-ENOMEM);
     expect([world.table.usedCount, world.table.committedPages]).toEqual([0, 0]);
     expect(world.get(5, 0, 0)).toBe(-ENOENT);
@@ -123,7 +123,7 @@ describe('failures', () => {
     const [a, b] = [world.make(), world.make()];
     world.remove(a);
     const gate = world.closeGate(world.memory);
-    Object.assign(world.memory.allocateFault, { error: ENOMEM, after: 1 });
+    Object.assign(world.memory.allocateFault, { error: -ENOMEM, after: 1 });
     const calls = [world.startGet(1, PAGE, CREATE), world.startGet(2, PAGE, CREATE)];
     gate.open();
     expect(calls.map(({ result }) => result)).toEqual([131072, -ENOMEM]);
@@ -139,7 +139,7 @@ describe('failures', () => {
     const used = world.make(5 * PAGE);
     world.remove(used);
     world.setLimit('shm_use_phys', 1);
-    Object.assign(world.memory.lockFault, { error: EAGAIN });
+    Object.assign(world.memory.lockFault, { error: -EAGAIN });
     expect(world.get(5, 2 * PAGE, CREATE)).toBe(-EAGAIN);
     expect([world.table.usedCount, world.table.committedPages]).toEqual([1, 3]);
     expect(world.memory.live.size).toBe(1);
@@ -154,7 +154,7 @@ describe('failures', () => {
   test('S19 S71: a failure to wire wakes a resize that waits', () => {
     const world = new ShmWorld();
     world.setLimit('shm_use_phys', 1);
-    Object.assign(world.memory.lockFault, { error: ENOMEM });
+    Object.assign(world.memory.lockFault, { error: -ENOMEM });
     const gate = world.closeGate(world.memory);
     const creator = world.startGet(5, PAGE, CREATE);
     const resize = world.startResize(64);
@@ -213,7 +213,7 @@ describe('a creation whose size comes later', () => {
   test('S18 S19: memory that cannot be had or wired leaves it without pages, waiting for another try', () => {
     const world = new ShmWorld();
     const creation = begin(world);
-    Object.assign(world.memory.allocateFault, { error: ENOMEM, times: 1 });
+    Object.assign(world.memory.allocateFault, { error: -ENOMEM, times: 1 });
     expect(world.now(creation.setSize(3 * PAGE))).toBe(-ENOMEM);
     expect([creation.isPending, creation.segment.sizeBytes, world.table.committedPages]).toEqual([
       true,
@@ -221,7 +221,7 @@ describe('a creation whose size comes later', () => {
       0,
     ]);
     world.setLimit('shm_use_phys', 1);
-    Object.assign(world.memory.lockFault, { error: EAGAIN, times: 1 });
+    Object.assign(world.memory.lockFault, { error: -EAGAIN, times: 1 });
     expect(world.now(creation.setSize(3 * PAGE))).toBe(-EAGAIN);
     expect([creation.isPending, world.table.committedPages, world.memory.live.size]).toEqual([true, 0, 0]);
     expect(world.now(creation.setSize(2 * PAGE))).toBe(65536);

@@ -47,7 +47,7 @@ test('S60: a lock wires memory and mapping, and the second one does nothing', ()
 
 test('S60: memory that cannot be wired is EIO, and nothing is wired', () => {
   const { world, id, root } = attached(1);
-  Object.assign(world.memory.lockFault, { error: EAGAIN });
+  Object.assign(world.memory.lockFault, { error: -EAGAIN });
   expect(world.lock(root, id)).toBe(-EIO);
   expect([world.segment(id).isWired, root.space.wiredCount]).toEqual([false, 0]);
   world.memory.lockFault.error = 0;
@@ -57,8 +57,8 @@ test('S60: memory that cannot be wired is EIO, and nothing is wired', () => {
 test('S60: a mapping that cannot be wired gives its error, a fault ENOMEM, and the memory is unwired', () => {
   const { world, id, root } = attached(2);
   for (const [error, result] of [
-    [EFAULT, -ENOMEM],
-    [EAGAIN, -EAGAIN],
+    [-EFAULT, -ENOMEM],
+    [-EAGAIN, -EAGAIN],
   ] as const) {
     Object.assign(root.space.wireFault, { error, after: 1 });
     expect(world.lock(root, id)).toBe(result);
@@ -92,7 +92,7 @@ test('S62: an unlock unwires memory and mapping, and of a segment not wired does
 test('S62: a mapping that cannot be unwired is EIO, the segment stays tagged, and the call can be repeated', () => {
   const { world, id, root } = attached(2);
   world.lock(root, id);
-  Object.assign(root.space.unwireFault, { error: ENOMEM, after: 1 });
+  Object.assign(root.space.unwireFault, { error: -ENOMEM, after: 1 });
   expect(world.unlock(root, id)).toBe(-EIO);
   expect(world.segment(id).isWired).toBe(true);
   root.space.unwireFault.error = 0;

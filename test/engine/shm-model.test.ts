@@ -7,7 +7,7 @@ import { shmat } from '../../src/shm/shmat.ts';
 import { SegmentState } from '../../src/shm/segment.ts';
 import { ipcSet } from '../../src/shm/shmctl.ts';
 import { user } from '../support/engine.ts';
-import { Random, seedFromEnvironment } from '../support/random.ts';
+import { longTest, Random, seedFromEnvironment } from '../support/random.ts';
 import { ShmModel, type ModelProcess } from '../support/shm-model.ts';
 import { PAGE, ShmWorld, stranger, TestProcess } from '../support/shm.ts';
 
@@ -241,29 +241,33 @@ class History {
   }
 }
 
-test('S1-S3 S5-S15 S22-S27 S31-S35 S45-S48 S54-S57 S63-S69 S72-S74 S80 S86-S90: random histories', () => {
-  const seed = seedFromEnvironment();
-  console.log(`${HISTORIES} histories with IPCFS_SEED=${seed}`);
-  const random = new Random(seed);
-  const tally = new Map<string, number>();
-  for (let number = 0; number < HISTORIES; number++) {
-    try {
-      new History(random, tally).run();
-    } catch (cause) {
-      throw new Error(`IPCFS_SEED=${seed}, history ${number}: ${String(cause)}`, { cause });
+test(
+  'S1-S3 S5-S15 S22-S27 S31-S35 S45-S48 S54-S57 S63-S69 S72-S74 S80 S86-S90: random histories',
+  longTest,
+  () => {
+    const seed = seedFromEnvironment();
+    console.log(`${HISTORIES} histories with IPCFS_SEED=${seed}`);
+    const random = new Random(seed);
+    const tally = new Map<string, number>();
+    for (let number = 0; number < HISTORIES; number++) {
+      try {
+        new History(random, tally).run();
+      } catch (cause) {
+        throw new Error(`IPCFS_SEED=${seed}, history ${number}: ${String(cause)}`, { cause });
+      }
     }
-  }
-  // Every outcome that a history can have has been seen, and often.
-  const outcomes = [
-    ['get', 0, -2, -12, -13, -17, -22, -28],
-    ['attach', 0, -13, -22, -24],
-    ['detach', 0, -22],
-    ['remove', 0, -1, -22],
-    ['set', 0, -1, -22],
-    ['resize', 0, -16, -22],
-  ] as const;
-  for (const [call, ...results] of outcomes) {
-    for (const result of results)
-      expect([call, result, (tally.get(`${call} ${result}`) ?? 0) > 100]).toEqual([call, result, true]);
-  }
-});
+    // Every outcome that a history can have has been seen, and often.
+    const outcomes = [
+      ['get', 0, -2, -12, -13, -17, -22, -28],
+      ['attach', 0, -13, -22, -24],
+      ['detach', 0, -22],
+      ['remove', 0, -1, -22],
+      ['set', 0, -1, -22],
+      ['resize', 0, -16, -22],
+    ] as const;
+    for (const [call, ...results] of outcomes) {
+      for (const result of results)
+        expect([call, result, (tally.get(`${call} ${result}`) ?? 0) > 100]).toEqual([call, result, true]);
+    }
+  },
+);

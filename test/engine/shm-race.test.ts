@@ -8,7 +8,7 @@ import { IPC_CREAT, IPC_EXCL } from '../../src/shm/flags.ts';
 import { shmat } from '../../src/shm/shmat.ts';
 import { shmget } from '../../src/shm/shmget.ts';
 import { type Call, user } from '../support/engine.ts';
-import { Random, seedFromEnvironment } from '../support/random.ts';
+import { longTest, Random, seedFromEnvironment } from '../support/random.ts';
 import { PAGE, ShmWorld, type TestProcess } from '../support/shm.ts';
 
 const RACES = 200;
@@ -73,7 +73,7 @@ test('S19 S28 S29: when creations fail, the first that can be made wins', () => 
     world.memory.gate = gate;
     world.setLimit('shm_use_phys', 1);
     const failures = random.between(1, 20);
-    Object.assign(world.memory.lockFault, { error: EAGAIN, times: failures });
+    Object.assign(world.memory.lockFault, { error: -EAGAIN, times: failures });
     const request = { key: KEY, sizeBytes: PAGE, flags: IPC_CREAT | IPC_EXCL | 0o600 };
     const calls = Array.from({ length: RACERS }, () => world.spawn(shmget(world.shm, user, request)));
     runAll(world, random, [gate]);
@@ -83,7 +83,7 @@ test('S19 S28 S29: when creations fail, the first that can be made wins', () => 
   });
 });
 
-test('S4 S19 S28 S29 S38 S40 S44 S71 S75: creations, attaches and resizes in any order', () => {
+test('S4 S19 S28 S29 S38 S40 S44 S71 S75: creations, attaches and resizes in any order', longTest, () => {
   const tally = new Map<string, number>();
   withSeed('interleavings', INTERLEAVINGS, (random) => {
     const world = new ShmWorld({ choose: (runnable) => random.below(runnable) });
@@ -91,13 +91,13 @@ test('S4 S19 S28 S29 S38 S40 S44 S71 S75: creations, attaches and resizes in any
     world.memory.gate = gates[0]!;
     world.setLimit('shmmaxpgs', random.between(4, 12));
     if (random.oneIn(3)) world.setLimit('shm_use_phys', 1);
-    Object.assign(world.memory.allocateFault, { error: random.pick([0, ENOMEM]), after: random.below(6) });
-    Object.assign(world.memory.lockFault, { error: random.pick([0, EAGAIN]), after: random.below(6) });
+    Object.assign(world.memory.allocateFault, { error: random.pick([0, -ENOMEM]), after: random.below(6) });
+    Object.assign(world.memory.lockFault, { error: random.pick([0, -EAGAIN]), after: random.below(6) });
     const processes = Array.from({ length: 4 }, () => world.process());
     for (const { space } of processes) {
       space.gate = gates[1]!;
-      Object.assign(space.mapFault, { error: random.pick([0, ENOMEM]), after: random.below(4) });
-      Object.assign(space.wireFault, { error: random.pick([0, ENOMEM]), after: random.below(4) });
+      Object.assign(space.mapFault, { error: random.pick([0, -ENOMEM]), after: random.below(4) });
+      Object.assign(space.wireFault, { error: random.pick([0, -ENOMEM]), after: random.below(4) });
     }
     const calls: Call[] = [];
     const act = (): void => {
@@ -132,10 +132,10 @@ test('S4 S19 S28 S29 S38 S40 S44 S71 S75: creations, attaches and resizes in any
     for (let step = 0; step < 60; step++) act();
     runAll(world, random, gates, act);
 
-    const expected = [EAGAIN, EBUSY, EEXIST, EINTR, EINVAL, ENOENT, ENOMEM, ENOSPC];
+    const expected = [-EAGAIN, -EBUSY, -EEXIST, -EINTR, -EINVAL, -ENOENT, -ENOMEM, -ENOSPC];
     for (const { result } of calls) {
       assert(result !== null, 'every call has ended');
-      assert(result >= 0 || expected.includes(-result), `a call does not end with ${result}`);
+      assert(result >= 0 || expected.includes(result), `a call does not end with ${result}`);
       tally.set(`${Math.min(0, result)}`, (tally.get(`${Math.min(0, result)}`) ?? 0) + 1);
     }
     for (const process of processes) world.exit(process);

@@ -54,7 +54,7 @@ test('S69: a removed segment that is attached, and one in creation, are in use',
 test('S70: a table that finds no memory is ENOMEM, with the old one intact', () => {
   const world = new ShmWorld();
   const id = world.get(5, PAGE, CREATE);
-  Object.assign(world.memory.tableFault, { error: ENOMEM });
+  Object.assign(world.memory.tableFault, { error: -ENOMEM });
   expect(world.resize(256)).toBe(-ENOMEM);
   expect([world.limit('shmmni'), world.memory.tableSlots]).toEqual([128, 128]);
   expect(world.get(5, 0, 0)).toBe(id);
@@ -83,7 +83,7 @@ describe('waiting', () => {
     const world = new ShmWorld();
     const process = world.process();
     const gate = world.closeGate(process.space);
-    Object.assign(process.space.mapFault, { error: ENOMEM });
+    Object.assign(process.space.mapFault, { error: -ENOMEM });
     world.startAttach(process, world.make());
     const resize = world.startResize(2);
     gate.open();
@@ -202,11 +202,11 @@ test('S68 S70: a change of a tunable before the mount is made at once', () => {
   const world = new ShmWorld();
   const { sysctls } = world.kernel;
   expect(sysctls.preset('kern.ipc.shmmni', 64)).toBe(0);
-  expect(sysctls.preset('kern.ipc.shmmni', 0)).toBe(EINVAL);
+  expect(sysctls.preset('kern.ipc.shmmni', 0)).toBe(-EINVAL);
   makeMany(world, 2);
-  expect(sysctls.preset('kern.ipc.shmmni', 1)).toBe(EBUSY);
-  expect(sysctls.preset('kern.ipc.shmmin', 1)).toBe(EPERM);
+  expect(sysctls.preset('kern.ipc.shmmni', 1)).toBe(-EBUSY);
+  expect(sysctls.preset('kern.ipc.shmmin', 1)).toBe(-EPERM);
   expect(world.limit('shmmni')).toBe(64);
-  expect(sysctls.write('kern.ipc.shmmni', 5, rootCredentials)).toBe(EPERM);
+  expect(sysctls.write('kern.ipc.shmmni', 5, rootCredentials)).toBe(-EPERM);
   expect(world.setLimit('other', 1)).toBe(-ENOENT);
 });

@@ -55,7 +55,7 @@ test('what a server that died has left is taken away by the means of the host, a
   const unmounted: string[] = [];
   const host = (isDead: boolean, canUnmount: boolean) => ({
     table: () => parseDarwinMounts(lines.join('\n')),
-    isDead: () => isDead,
+    stateOf: () => Promise.resolve(isDead ? ('dead' as const) : ('alive' as const)),
     unmount: (from: string) => {
       unmounted.push(from);
       if (canUnmount) lines = lines.filter((line) => !line.includes(` on ${from} (`));
@@ -80,8 +80,8 @@ test('what a server that died has left is taken away by the means of the host, a
 });
 
 test('every process number is believed where there is one numbering, and on Linux only that of a server', () => {
-  expect(createDarwinPlatform().isServer(1)).toBe(true);
-  expect(createLinuxPlatform().isServer(process.pid)).toBe(false);
+  expect(createDarwinPlatform().isServer(1, '/')).toBe(true);
+  expect(createLinuxPlatform().isServer(process.pid, '/')).toBe(false);
   expect([listCommand('darwin'), listCommand('linux')]).toEqual([
     'mount | grep ipcfs',
     'grep ipcfs /proc/mounts',

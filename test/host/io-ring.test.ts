@@ -2,8 +2,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { IoRing } from '../../src/host/linux/io-ring.ts';
-import { IoVector } from '../../src/host/linux/io-vector.ts';
+import { IoRing } from '../../src/host/linux/io/io-ring.ts';
+import { IoVector } from '../../src/host/linux/io/io-vector.ts';
 import { EBADF } from '../../src/kern/errno.ts';
 import { pattern } from '../support/engine.ts';
 

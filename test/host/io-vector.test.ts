@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { IoVector } from '../../src/host/linux/io-vector.ts';
+import { IoVector } from '../../src/host/linux/io/io-vector.ts';
 
 let directory: string;
 let descriptor: number;

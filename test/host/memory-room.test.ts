@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { memoryGroups } from '../../src/host/linux/memory-cgroups.ts';
+import { memoryGroups } from '../../src/host/linux/memory/memory-cgroups.ts';
 import { MemoryRoom } from '../../src/host/memory-room.ts';
 
 const MIB = 1024 ** 2;

@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest';
-import { mountAt, mountTable, parseMountTable } from '../../src/host/linux/mount-table.ts';
+import { mountAt, mountTable, parseMount } from '../../src/host/linux/mounts/mount-table.ts';
 
 test('a line of mountinfo, with and without optional fields', () => {
   const lines = [
     '36 35 98:7 /sub /mnt/one rw,noatime master:1 shared:9 - ext3 /dev/root rw,errors=continue',
     '37 35 0:52 / /mnt/two rw,nosuid,nodev,relatime - fuse.ipcfs ipcfs rw,user_id=0,group_id=0',
-    '',
   ];
-  expect(parseMountTable(lines.join('\n'))).toEqual([
+  expect(lines.map(parseMount)).toEqual([
     {
       id: 36,
       directory: '/mnt/one',
@@ -34,12 +33,12 @@ test.each([
   ['/gr\xc3\xbc\xc3\x9fe', '/grüße'],
   ['/dash/-/x', '/dash/-/x'],
 ])('the directory %j is %j', (written, directory) => {
-  const [entry] = parseMountTable(`36 35 0:7 / ${written} rw - tmpfs none rw\n`);
+  const entry = parseMount(`36 35 0:7 / ${written} rw - tmpfs none rw`);
   expect(entry!.directory).toBe(directory);
 });
 
 test('a source may be empty', () => {
-  const [entry] = parseMountTable('36 35 0:7 / /x rw - tmpfs  rw\n');
+  const entry = parseMount('36 35 0:7 / /x rw - tmpfs  rw');
   expect(entry).toEqual({
     id: 36,
     directory: '/x',
@@ -50,9 +49,12 @@ test('a source may be empty', () => {
   });
 });
 
-test('an empty table has no entries', () => {
-  expect(parseMountTable('')).toEqual([]);
-});
+test.each(['', '36 35 0:7 / /x rw', '36 35 0:7 / /x rw - ', '36 35 0:7 / /x rw - tmpfs', 'x - y z'])(
+  'a line that is cut off (%j) is no entry',
+  (line) => {
+    expect(parseMount(line)).toBeNull();
+  },
+);
 
 test('this process sees the mounts that it has, and only at their own directories', () => {
   expect(mountTable().length).toBeGreaterThan(0);

@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import * as libc from '../../src/host/linux/libc.ts';
-import { PollSet } from '../../src/host/linux/poll-set.ts';
-import { LinuxProcessEvents } from '../../src/host/linux/process-events.ts';
-import { processStat } from '../../src/host/linux/processes.ts';
-import { openTracefs, type Tracefs } from '../../src/host/linux/tracefs.ts';
+import { PollSet } from '../../src/host/linux/io/poll-set.ts';
+import { LinuxProcessEvents } from '../../src/host/linux/events/process-events.ts';
+import { processState } from '../../src/host/linux/processes/processes.ts';
+import { openTracefs, type Tracefs } from '../../src/host/linux/events/tracefs.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
 import { EOPNOTSUPP, EPERM, ESRCH } from '../../src/kern/errno.ts';
 import { ProcessEventKind, type ProcessWatcher } from '../../src/kern/process-events.ts';
@@ -77,6 +77,8 @@ class Heard implements ProcessWatcher {
 function shell(script: string, before = 'true'): ChildProcess & { pid: number } {
   const child = spawn('bash', ['-c', `${before}; echo ready; read; ${script}`], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    // Of a shell in a shell: the outermost would take a socket as its input for a remote login, and read ~/.bashrc.
+    env: { ...process.env, SHLVL: '1' },
   });
   child.stdin.on('error', () => undefined);
   started.push(child);
@@ -239,7 +241,7 @@ ctypes.CDLL(None).pthread_exit(None)`;
     const parent = shell('true', '(sleep 0.2; exit 3) & echo $!; exec sleep 60');
     const [line] = (await once(parent.stdout!, 'data')) as [Buffer];
     const pid = Number(String(line).trim());
-    await until(() => processStat(pid)?.isZombie === true);
+    await until(() => processState(pid)?.isZombie === true);
     expect(events.watch(pid, Fork | Exec, new Heard(pid), rootCredentials)).toBe(-ESRCH);
     const heard = watching({ pid }, Exit | Fork);
     expect(heard.lines).toEqual(['exit 768']);
@@ -293,6 +295,61 @@ ctypes.CDLL(None).pthread_exit(None)`;
     expect(sources.size).toBe(0);
     expect(socketCount()).toBe(before);
     expect(openForWatching()).toEqual([]);
+  });
+});
+
+describe.skipIf(!isRoot)('what happened before a call', () => {
+  test('K104: the end of a process whose parent has waited for it, with what it did before', async () => {
+    for (let round = 0; round < 5; round++) {
+      const parent = await ready('(read; (true); exit 3) <&0 & echo $!; wait; echo waited; read');
+      const next = once(parent.stdout!, 'data');
+      go(parent);
+      const [line] = (await next) as [Buffer];
+      // Whoever asks for signals only has no need of it at first.
+      const heard = watching({ pid: Number(String(line).trim()) }, round % 2 === 0 ? Exit : Signal);
+      expect(events.watch(heard.pid, Fork | Exit, heard, rootCredentials)).toBe(0);
+      const waited = once(parent.stdout!, 'data');
+      go(parent);
+      await waited;
+      events.catchUp();
+      expect(heard.lines).toEqual(['fork', 'exit 768']);
+      expect(openForWatching()).toEqual([]);
+    }
+  });
+
+  test('K111: every signal, and not those that nobody has sent', async () => {
+    const child = await ready('true', "trap '' USR1");
+    const heard = watching(child, Signal);
+    for (let count = 1; count <= 300; count++) {
+      process.kill(child.pid, 'SIGUSR1');
+      events.catchUp();
+      expect(heard.lines).toHaveLength(count);
+    }
+  });
+
+  test('where descriptors are scarce a watch takes none, and the connector tells of the end', async () => {
+    const ofThis = ['--pid', String(process.pid)];
+    const { stdout } = spawnSync('prlimit', [...ofThis, '--nofile', '-o', 'SOFT', '--noheadings'], {
+      encoding: 'utf8',
+    });
+    const child = await ready('exit 3');
+    // Started before: with so few descriptors no program can be started any more.
+    const restorer = await ready(`prlimit ${ofThis.join(' ')} --nofile=${stdout.trim()}:`);
+    const restored = once(restorer, 'exit');
+    // The next number is beyond half of so many.
+    const limit = Math.floor(readdirSync('/proc/self/fd').length * 1.5);
+    expect(spawnSync('prlimit', [...ofThis, `--nofile=${limit}:`]).status).toBe(0);
+    let heard: Heard;
+    try {
+      heard = watching(child, Exit);
+      expect(openForWatching()).toEqual([]);
+    } finally {
+      go(restorer);
+      expect(await restored).toEqual([0, null]);
+    }
+    go(child);
+    serveUntil(() => heard.hasEnded);
+    expect(heard.lines).toEqual(['exit 768']);
   });
 });
 
@@ -391,7 +448,7 @@ const built = resolve(import.meta.dirname, '../../dist/src/host/linux');
 const unprivileged = `
 import { spawn } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
-const [{ PollSet }, { LinuxProcessEvents }] = await Promise.all([import('${built}/poll-set.js'), import('${built}/process-events.js')]);
+const [{ PollSet }, { LinuxProcessEvents }] = await Promise.all([import('${built}/io/poll-set.js'), import('${built}/events/process-events.js')]);
 const sources = new PollSet([]);
 const events = new LinuxProcessEvents(sources);
 const user = { uid: 65534, gid: 65534, pid: 0 };
@@ -424,8 +481,8 @@ test.skipIf(!isRoot)(
   'without the connector: exits through pidfds; fork, exec and signals are EOPNOTSUPP',
   () => {
     const arguments_ = [...withoutRights, process.execPath, '--input-type=module', '-e', unprivileged];
-    const { stdout, stderr } = spawnSync('unshare', arguments_, { encoding: 'utf8', cwd: '/' });
-    expect(stderr).toBe('');
+    const { error, stdout, stderr } = spawnSync('unshare', arguments_, { encoding: 'utf8', cwd: '/' });
+    expect([error, stderr]).toEqual([undefined, '']);
     expect(JSON.parse(stdout)).toEqual({
       results: [...Array<number>(5).fill(-EOPNOTSUPP), 0, -EOPNOTSUPP, 0, -ESRCH],
       idle: 0,

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { moveToProcessorOf } from '../../src/host/linux/processors.ts';
-import { processStat } from '../../src/host/linux/processes.ts';
+import { moveToProcessorOf } from '../../src/host/linux/processes/processors.ts';
+import { processorOf } from '../../src/host/linux/processes/processes.ts';
 import { run, Running, until } from '../support/process.ts';
 
 const started: Running[] = [];
@@ -26,7 +26,7 @@ function parse(list: string): number[] {
 async function sleeperOn(processor: number): Promise<number> {
   const running = new Running('taskset', ['-c', String(processor), 'bash', '-c', 'echo there; read']);
   started.push(running);
-  await until(() => running.stdout === 'there\n' && processStat(running.pid)?.processor === processor);
+  await until(() => running.stdout === 'there\n' && processorOf(running.pid) === processor);
   return running.pid;
 }
 
@@ -42,11 +42,11 @@ describe.skipIf(availableParallelism() < 2)('the processor of another thread', (
     });
     await until(() => {
       moveToProcessorOf(sleepers[0]!);
-      return processStat(process.pid)!.processor === first;
+      return processorOf(process.pid) === first;
     });
     await until(() => {
       moveToProcessorOf(sleepers[1]!);
-      return processStat(process.pid)!.processor === second;
+      return processorOf(process.pid) === second;
     });
     expect(allowedProcessors('self')).toBe(before);
   });

@@ -31,12 +31,12 @@ test('K23 a wait ends with a pipe that can be read, and names its end', async ()
 
 test('K82 timers: periodic, one-shot, deleted', async () => {
   const { kqueue } = world();
+  const startMs = performance.now();
   kqueue.change(
     { filter: 'timer', ident: 1, periodMs: 5 },
     { filter: 'timer', ident: 2, periodMs: 1, flags: ['oneshot'] },
   );
   const seen = new Map<unknown, number>();
-  const startMs = performance.now();
   while ((seen.get(1) ?? 0) < 3) {
     for (const { filter, ident, data } of await kqueue.wait()) {
       expect(filter).toBe('timer');
@@ -132,4 +132,40 @@ test('events are iterated until the close', async () => {
     if (++count === 3) await kqueue.close();
   }
   expect(count).toBe(3);
+});
+
+test('K12 K18: kevent applies changes and collects events in one call', async () => {
+  const { kqueue, pipe } = world();
+  const [near, far] = pipe.ends;
+  await far.write('abc');
+  const { refused, events } = await kqueue.kevent([{ filter: 'read', ident: near, token: 't' }], {
+    timeoutMs: 0,
+  });
+  expect(refused).toEqual([]);
+  expect(events).toMatchObject([{ filter: 'read', ident: near, data: 3, token: 't' }]);
+});
+
+test('K18 K20: kevent reports changes that fail, applies the others and waits for nothing', async () => {
+  const { kqueue, pipe } = world();
+  const [near, far] = pipe.ends;
+  await far.write('abc');
+  const { refused, events } = await kqueue.kevent([
+    { action: 'delete', filter: 'timer', ident: 9, token: 'none' },
+    { filter: 'read', ident: near },
+  ]);
+  expect(refused).toEqual([{ code: 'ENOENT', filter: 'timer', ident: 9, token: 'none' }]);
+  expect(events).toEqual([]);
+  expect(kqueue.pendingCount).toBe(1);
+});
+
+test('K23: a signal ends kevent with EINTR, and the changes stay', async () => {
+  const { kqueue } = world();
+  const controller = new AbortController();
+  const waiting = kqueue.kevent([{ filter: 'user', ident: 1, flags: ['clear'] }], {
+    signal: controller.signal,
+  });
+  controller.abort();
+  await expect(waiting).rejects.toMatchObject({ code: 'EINTR', syscall: 'kevent' });
+  kqueue.change({ action: 'modify', filter: 'user', ident: 1, trigger: true });
+  expect(await kqueue.wait({ timeoutMs: 0 })).toMatchObject([{ filter: 'user', ident: 1 }]);
 });

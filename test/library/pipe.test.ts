@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { expect, test } from 'vitest';
 import { IpcError, IpcSystem, Pipe } from '../../src/index.ts';
 
@@ -135,4 +136,66 @@ test('systems have tunables and a budget of their own', async () => {
     expect.objectContaining({ code: 'ENOENT', syscall: 'sysctl' }),
   );
   expect(small.waitingCount).toBe(0);
+});
+
+test('P108 P110: stat and the ring of an end show what a reader could take', async () => {
+  const pipe = new Pipe({ system: new IpcSystem() });
+  const [left, right] = pipe.ends;
+  await left.write('hello');
+  await right.read(2);
+  expect(right.stat()).toMatchObject({
+    mode: 0o010000,
+    sizeBytes: 3,
+    blocks: 1,
+    uid: process.geteuid!(),
+  });
+  expect(right.stat().modificationTime.getTime()).toBeGreaterThan(Date.now() - 60_000);
+  expect(right.ring).toMatchObject({ count: 3, in: 5, out: 2 });
+  expect(pipe.id).toBe(left.stat().inode);
+  await pipe.close();
+  expect(() => left.stat()).toThrow(expect.objectContaining({ code: 'EBADF', syscall: 'fstat' }));
+});
+
+test('P120: a policy sees every pipe, and refuses calls with its own errno', async () => {
+  const log: string[] = [];
+  let denied: 'read' | 'write' | 'poll' | 'stat' | null = null;
+  const check = (what: typeof denied) => (_caller: object, id: number) => {
+    log.push(`${what} ${id}`);
+    return what === denied ? -constants.errno.EACCES : 0;
+  };
+  const system = new IpcSystem({
+    policy: {
+      checkRead: check('read'),
+      checkWrite: check('write'),
+      checkPoll: check('poll'),
+      checkStat: check('stat'),
+      created: (id) => log.push(`created ${id}`),
+      destroyed: (id) => log.push(`destroyed ${id}`),
+    },
+  });
+  const pipe = new Pipe({ system });
+  const [left, right] = pipe.ends;
+  const { id } = pipe;
+  await left.write('a');
+  denied = 'write';
+  await expect(left.write('b')).rejects.toMatchObject({ code: 'EACCES', syscall: 'write' });
+  denied = 'read';
+  await expect(right.read(1)).rejects.toMatchObject({ code: 'EACCES', syscall: 'read' });
+  denied = 'poll';
+  expect(() => right.poll()).toThrow(expect.objectContaining({ code: 'EACCES' }));
+  denied = 'stat';
+  expect(() => right.stat()).toThrow(expect.objectContaining({ code: 'EACCES' }));
+  denied = null;
+  expect(new TextDecoder().decode(await right.read(9))).toBe('a');
+  await pipe.close();
+  expect(log).toEqual([
+    `created ${id}`,
+    `write ${id}`,
+    `write ${id}`,
+    `read ${id}`,
+    `poll ${id}`,
+    `stat ${id}`,
+    `read ${id}`,
+    `destroyed ${id}`,
+  ]);
 });

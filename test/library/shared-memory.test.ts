@@ -104,3 +104,20 @@ test('a thread shares the bytes of an attachment', async () => {
   await once(worker, 'exit');
   expect(bytes[3]).toBe(9);
 });
+
+test('S63 S64: fork shares the attachments with a child, whose exit detaches its own', async () => {
+  const memory = users();
+  const id = await memory.ada.get({ key: 7, sizeBytes: 10, create: true });
+  const { bytes } = await memory.ada.attach(id, { readOnly: true });
+  const child = memory.ada.fork({ ...ada, pid: 11 });
+  expect(memory.ada.stat(id)).toMatchObject({ attachCount: 2, lastPid: 10, detachTime: null });
+  const [inherited] = child.attachments();
+  expect(inherited).toMatchObject({ id, isReadOnly: true });
+  bytes[0] = 5;
+  expect(inherited!.bytes[0]).toBe(5);
+  child.exit();
+  expect(child.attachments()).toEqual([]);
+  expect(memory.ada.stat(id)).toMatchObject({ attachCount: 1, lastPid: 10 });
+  expect(memory.ada.stat(id).detachTime).toBeInstanceOf(Date);
+  expect(memory.ada.attachments()).toHaveLength(1);
+});

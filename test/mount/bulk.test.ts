@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { IoRing } from '../../src/host/linux/io-ring.ts';
+import { IoRing } from '../../src/host/linux/io/io-ring.ts';
 import { parseExposition, valueOf } from '../support/exposition.ts';
 import { describeMount, TestMount } from '../support/mount.ts';
 import { until } from '../support/process.ts';

@@ -130,7 +130,7 @@ describeMount('one line and the right status from every command', () => {
     for (const command of visibleCommands(program())) {
       const name = command.name();
       const help = `see 'ipcfs help ${name}'`;
-      expectOneLine(await ipcfs([name, '--frob']), EXIT_USAGE, `unknown option '--frob': ${help}`);
+      expectOneLine(await ipcfs([name, '--quux']), EXIT_USAGE, `unknown option '--quux': ${help}`);
       const missing = command.registeredArguments.find(({ required }) => required);
       if (missing !== undefined) {
         const line = `missing required argument '${missing.name()}': ${help}`;

@@ -88,7 +88,7 @@ describeMount('ipcfs mount --config', () => {
       ['kern.ipc.pipe_mindirect=1000'],
       'ipcfs.conf:1: kern.ipc.pipe_mindirect does not take 1000: it goes from 4097',
     ],
-    [['\x1b[2J\x00=1'], "ipcfs.conf:1: there is no tunable '?[2J?'"],
+    [['\x1b[2J\x00=1'], "ipcfs.conf:1: there is no tunable '\\033[2J\\000'"],
   ])('%j is refused with its line, and nothing is mounted', async (lines, words) => {
     const base = scratch.directory();
     mkdirSync(join(base, 'mnt'));

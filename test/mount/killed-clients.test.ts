@@ -45,7 +45,7 @@ const BUSY: readonly (readonly [what: string, script: string])[] = [
     'a conversation',
     'exec 3<>shm/ctl; while :; do echo "get 0x77 64K create" >&3; read -r ok id <&3; echo "attach $id" >&3; read -r ok <&3; echo "rmid $id" >&3; read -r ok <&3; done',
   ],
-  ['tables', 'while :; do cat info/* > /dev/null; done'],
+  ['tables', 'while :; do cat $(find info -maxdepth 1 -type f) > /dev/null; done'],
   ['directories', 'while :; do ls -lR pipes info; done'],
   ['names', 'cd pipes; while :; do mkfifo w; mv w x; ln x w; rm x w; mkdir w; rmdir w; done'],
   [

@@ -148,7 +148,8 @@ describeMount('pipes watched by kqueues', () => {
     expect(await queue.after(`add read ${path}`, `add write ${path}`)).toEqual([]);
     const writer = mount.start(`echo hello > ${path}`);
     await mount.untilBlocked(path, 'fifoow');
-    expect(await queue.take()).toEqual([]);
+    expect(await queue.take()).toEqual([event('read', path, 0)]);
+    expect(await mount.blockedCount(path, 'fifoow')).toBe(1);
     const reader = await a.open(path, 'rn');
     await writer.finished();
     const lines = await queue.take();
@@ -195,6 +196,29 @@ describeMount('pipes watched by kqueues', () => {
     await mount.output(`rm ${path}`);
     expect(await queue.after(`delete read ${path}`)).toEqual([]);
     expect(await queue.take()).toEqual([]);
+  });
+
+  test('a watch by path sees a writer that waits for a reader, and a reader that waits for a writer', async () => {
+    const script = (open: string) =>
+      `exec 3<>kqueue; ${open}
+      read -r event <&3; echo "$event"`;
+    const path = await mount.fifo('waits');
+    const writing = mount.start(`echo hi > ${path}`);
+    const watchWriter = mount.start(script(`echo 'add read ${path}' >&3`), { timeoutMs: 10_000 });
+    expect((await watchWriter.finished()).stdout).toBe(`${event('read', path, 0)}\n`);
+    expect(await mount.output(`cat ${path}`)).toBe('hi\n');
+    await writing.finished();
+    // Who watches before anybody comes hears of it too.
+    for (const [filter, come, data] of [
+      ['read', `echo ho > ${path}`, 0],
+      ['write', `cat ${path}`, 16384],
+    ] as const) {
+      const watch = mount.start(script(`echo 'add ${filter} ${path}' >&3`), { timeoutMs: 10_000 });
+      await mount.output(`until grep -q '${filter} *${path}' info/knotes; do sleep 0.01; done`);
+      mount.start(come);
+      expect((await watch.finished()).stdout).toBe(`${event(filter, path, data)}\n`);
+      await mount.output(filter === 'read' ? `cat ${path}` : `echo end > ${path}`);
+    }
   });
 
   test('K118: symbolic links on the way and at the end are followed, loops are ELOOP', async () => {

@@ -76,7 +76,7 @@ describeMount('lines written to a kqueue', () => {
       ['add user 1\u0000', 'control character'],
       ['add user 1\r', 'control character'],
       ['add user 1 \u001b[1m', 'control character'],
-      ['\u00ff\u00fe user 1', 'unknown command "\\xff\\xfe"'],
+      ['\u00ff\u00fe user 1', 'unknown command "\\377\\376"'],
     ];
     for (const [line, reason] of malformed) {
       expect(await queue.change('add user 9 oneshot trigger', line)).toBe('EINVAL');

@@ -109,7 +109,8 @@ describeMount('pairs', () => {
     await a.read(zero, 4);
     expect(await mount.pipe(`${path}/0`)).toMatchObject({ cnt: 6, in: 10, out: 4, size: 16384 });
     expect(await mount.pipe(`${path}/1`)).toMatchObject({ cnt: 0, in: 0, out: 0, size: 4096 });
-    expect((await statOf(a, zero)).size).toBe(6);
+    expect(await mount.output(`stat -c %s ${path}/0`)).toBe('6\n');
+    expect((await statOf(a, zero)).size).toBe(0);
     expect((await a.ioctl(zero, FIONREAD)).value).toBe(6);
     expect((await b.ioctl(one, FIONREAD)).value).toBe(0);
   });
@@ -181,8 +182,6 @@ describeMount('pairs', () => {
     expect((await a.close(zero)).result).toBe(0);
     expect((await a.read(zero, 1)).result).toBe(EBADF);
     expect((await a.call({ call: 'open', path: `${path}/0`, flags: O_RDWR })).result).toBe(ENXIO);
-    const busy = await mount.sh(`rmdir ${path}`);
-    expect(busy.stderr).toContain('busy');
     await b.close(one);
     await mount.output(`rmdir ${path}`);
   });

@@ -20,6 +20,10 @@ interface Case {
   readonly other: string;
 }
 
+/** What names and faults outlive the processes that made them. */
+const REMOVE_ALL =
+  "rm -rf pipes/* kqueues/*; for n in pairs/*; do [ -d $n ] && rmdir $n; done; rm -f shm/0x*; echo 'fault remove all' > ctl";
+
 const cases: readonly Case[] = [
   {
     resource: 'names',
@@ -58,9 +62,10 @@ const cases: readonly Case[] = [
   },
   {
     resource: 'held_bytes',
-    quota: 3000,
-    flood: "exec 3<>kqueue; echo 'add vnode none' >&3; echo 'add vnode none' >&3",
-    beyond: ['cat info/sysctls', 'exec 5<>shm/ctl; echo stat 1 >&5'],
+    // A table is charged in pieces of 12 KiB: one fits beside nothing else.
+    quota: 66_000,
+    flood: "exec 3<>kqueue; for n in {1..60}; do echo 'add vnode none' >&3; done",
+    beyond: ['cat info/sysctls', 'cat info/users'],
     error: 'Cannot allocate memory',
     other: 'cat info/version; ls pipes',
   },
@@ -118,6 +123,17 @@ const cases: readonly Case[] = [
     error: 'Resource temporarily unavailable',
     other: 'mkfifo pipes/o; cat pipes/o & echo b > pipes/o; wait; rm pipes/o',
   },
+  {
+    resource: 'faults',
+    quota: 1,
+    flood: "exec 3<>ctl; echo 'fault add pipes/f read eof' >&3; read -r ok id <&3",
+    beyond: [
+      "exec 4<>ctl; echo 'fault add pipes/f read eof' >&4; read -r ok why <&4; [ $why != EDQUOT ] || ! echo 'Disk quota exceeded' >&2",
+    ],
+    error: 'Disk quota exceeded',
+    other:
+      'exec 3<>ctl; echo \'fault add pipes/o read eof\' >&3; read -r ok id <&3; [ $ok = ok ]; echo "fault remove $id" >&3',
+  },
 ];
 
 describeMount('quotas', () => {
@@ -133,9 +149,7 @@ describeMount('quotas', () => {
       await shell.finished();
     }
     for (const { resource } of cases) await mount.setSysctl(`ipcfs.quota.${resource}`, PLENTY);
-    await mount.output(
-      'rm -rf pipes/* kqueues/*; for n in pairs/*; do [ -d $n ] && rmdir $n; done; rm -f shm/0x*',
-    );
+    await mount.output(REMOVE_ALL);
   });
 
   /** A shell of alice's that has reached the quota, and tells when she has tried to get more. */
@@ -186,9 +200,7 @@ describeMount('quotas', () => {
       // What is given back can be taken again.
       shell.kill('SIGKILL');
       await shell.finished();
-      await mount.output(
-        'rm -rf pipes/* kqueues/*; for n in pairs/*; do [ -d $n ] && rmdir $n; done; rm -f shm/0x*',
-      );
+      await mount.output(REMOVE_ALL);
       await until(
         async () => (await usedBy(mount, alice, resource)) === 0,
         () => mount.output('cat info/users'),

@@ -23,8 +23,8 @@ describeMount('faults around the server', () => {
   }
 
   async function blockedCalls(directory: string): Promise<number> {
-    const { stdout } = await run('cat', [join(directory, 'info/waits')]);
-    return stdout.trimEnd().split('\n').length - 1;
+    const { stdout } = await run('cat', [join(directory, 'info/waits.json')]);
+    return (JSON.parse(stdout) as { inferred: string }[]).filter(({ inferred }) => inferred === '-').length;
   }
 
   /** Sets how many files the server may have open, its own included. */

@@ -16,13 +16,17 @@ describe.each(['passthrough', 'cached'] as const)('opening segments with O_TRUNC
       expect(await mount.output(script)).toBe('content 7\n');
     });
 
-    // Linux drops the cached pages of such a file: whoever maps it would be killed at the next access.
-    test(`is ${backing === 'cached' ? 'refused' : 'granted'} while others have it open`, async () => {
-      const script = `truncate -s 4096 shm/0x2; exec 3<>shm/0x2; (: > shm/0x2) 2>&1; stat -c %s shm/0x2`;
-      const printed = await mount.output(script);
-      if (backing === 'cached') expect(printed).toContain('Device or resource busy');
-      else expect(printed).toBe('4096\n');
-      expect(await mount.output('stat -c %s shm/0x2')).toBe('4096\n');
+    test('keeps its mapped pages while others have it open', async () => {
+      const driver = await mount.driver();
+      await mount.output('truncate -s 4096 shm/0x2');
+      const fd = await driver.open('shm/0x2', 'rw');
+      const mapping = await driver.map(fd, 4096);
+      await driver.call({ call: 'poke', mapping, offset: 4000, text: 'kept' });
+      expect(await mount.output(': > shm/0x2; stat -c %s shm/0x2')).toBe('4096\n');
+      const peek = { call: 'peek', mapping, offset: 4000, count: 4 } as const;
+      expect((await driver.call(peek)).text).toBe('kept');
+      expect((await driver.call({ call: 'fstat', fd })).stat?.size).toBe(4096);
+      await mount.endDrivers();
     });
   });
 });

@@ -14,6 +14,7 @@ interface Status {
   kqueues: Record<string, unknown>[];
   segments: Record<string, unknown>[];
   waits: Record<string, unknown>[];
+  deadlocks: Record<string, unknown>[];
 }
 
 describeMount('ipcfs status', () => {
@@ -72,6 +73,7 @@ describeMount('ipcfs status', () => {
         kqueues: [],
         segments: [],
         waits: [],
+        deadlocks: [],
       });
       expect(status.uptimeSeconds).toBeGreaterThan(0);
       expect(status.uptimeSeconds).toBeLessThan(600);
@@ -148,6 +150,9 @@ describeMount('ipcfs status', () => {
       const waiting = lines.find((line) => line[3] === 'pipes/waiting')!;
       expect([waiting[1], waiting[2], waiting.at(-1)]).toEqual(['cat', 'open', 'a writer opens it']);
       expect(text).toContain('4 pipes, 3 open, 106K queued');
+      expect(text).toMatch(
+        /^deadlock: dd \d+ in write of pipes\/direct waits for itself, and nobody else can end it$/m,
+      );
     });
 
     test('--json has the rows of info/', async () => {
@@ -156,6 +161,9 @@ describeMount('ipcfs status', () => {
       expect(status.kqueues).toEqual(await mount.table('kqueues'));
       expect(status.segments).toEqual(await mount.table('shm'));
       expect(status.waits.map((row) => row['object']).sort()).toEqual(['pipes/direct', 'pipes/waiting']);
+      expect(status.deadlocks).toMatchObject([
+        { certain: true, likely: false, calls: [{ command: 'dd', object: 'pipes/direct' }], doubts: [] },
+      ]);
       expect(status.pipeMemory.usedBytes).toBe(await mount.sysctl('kern.ipc.pipekva'));
     });
 
@@ -172,6 +180,7 @@ describeMount('ipcfs status', () => {
       expect(text).toMatch(/1 segment, 64K/);
       expect(text).toMatch(/2 blocked calls/);
       expect(text).toMatch(/a writer opens it/);
+      expect(lines[3]).toMatch(/^deadlock: dd \d+ in write of pipes\/di/);
     });
   });
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { UnansweredFailure } from '../../src/cli/failure.ts';
-import { explain, type MountPoint, mountPoint } from '../../src/cli/mount-calls.ts';
-import { readTable, type Tables } from '../../src/cli/tables.ts';
+import { UnansweredFailure } from '../../src/cli/failures.ts';
+import { explain, type MountPoint, mountPoint } from '../../src/cli/tables/mount-calls.ts';
+import { readTable, type Tables } from '../../src/cli/tables/tables.ts';
 import { Scratch } from '../support/cli.ts';
 import { describeMount } from '../support/mount.ts';
 import { run, until } from '../support/process.ts';
@@ -20,10 +20,11 @@ describeMount('tables as the commands read them', () => {
   afterEach(() => scratch.clean());
 
   test('every table that info/ has can be read, and has the columns of its text', async () => {
-    const script = `cd '${directory}'; mkfifo pipes/a; truncate -s 1 shm/1; exec 3<>kqueue 4<>pipes/b
+    const script = `cd '${directory}'; mkfifo pipes/a; truncate -s 1 shm/1; exec 3<>kqueue 4<>pipes/b 5<>ctl; flock 4
+      echo 'fault add pipes/never read eof' >&5
       echo 'add user 1' >&3; cat <&3`;
     scratch.start('bash', ['-c', script]);
-    await until(async () => (await readTable(mount, 'waits')).length === 1);
+    await until(async () => (await readTable(mount, 'waits')).some(({ wait }) => wait === 'kqread'));
     const { stdout } = await run('ls', [join(directory, 'info')]);
     const names = stdout.split('\n').flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -5)] : []));
     expect(names).toEqual(
@@ -38,8 +39,8 @@ describeMount('tables as the commands read them', () => {
         'waits',
       ]),
     );
-    // The text of metrics is Prometheus' and no table.
-    for (const name of names.filter((candidate) => candidate !== 'metrics')) {
+    // The text of metrics is Prometheus' and no table, and a trace has no end.
+    for (const name of names.filter((candidate) => candidate !== 'metrics' && candidate !== 'trace')) {
       const rows = await readTable(mount, name as keyof Tables);
       const text = await run('head', ['-1', join(directory, 'info', name)]);
       expect([name, rows.length > 0]).toEqual([name, true]);

@@ -161,7 +161,7 @@ describeMount('a user whose only helper is that of libfuse 2', () => {
       directory,
       `mkdir '${directory}/real' '${directory}/bin'
       mount --bind /usr/bin '${directory}/real'
-      for program in '${directory}'/real/*; do ln -s "$program" '${directory}/bin/'; done
+      find '${directory}/real' -mindepth 1 -maxdepth 1 -exec ln -s -t '${directory}/bin' '{}' +
       rm -f '${directory}'/bin/fusermount*
       cp '${directory}/real/fusermount3' '${directory}/bin/fusermount'; chmod 4755 '${directory}/bin/fusermount'
       mount --bind '${directory}/bin' /usr/bin`,

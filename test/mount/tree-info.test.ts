@@ -4,9 +4,9 @@ import { describeMount, TestMount } from '../support/mount.ts';
 const columns: Record<string, string> = {
   version: 'name version pid',
   pipes:
-    'path ino cnt in out size direct readers writers blocked-readers blocked-writers state bytes-in bytes-out',
+    'path ino cnt in out size direct readers writers blocked-readers blocked-writers state bytes-in bytes-out options bytes-dropped records-dropped',
   handles: 'handle path mode nonblock uid pid msgs-in msgs-out',
-  waits: 'pid call object wait since process command ino peer-ino peers until',
+  waits: 'pid call object wait since process command ino peer-ino peers inferred until',
   sysctls: 'name value type min max writable description',
 };
 
@@ -25,11 +25,13 @@ describeMount('info/ and sysctl/', () => {
   }
 
   test('every table has a JSON file beside it, and both have the same columns', async () => {
-    expect(await mount.output('ls -I content info')).toBe(
+    expect(await mount.output('ls -I content -I "trace*" info')).toBe(
       [
+        'faults',
         'handles',
         'knotes',
         'kqueues',
+        'locks',
         'metrics',
         'pipes',
         'shm',

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Driver } from '../support/driver-client.ts';
 import { LINUX_POLLHUP, LINUX_POLLIN } from '../support/driver-protocol.ts';
 import { describeMount, TestMount } from '../support/mount.ts';
+import { until } from '../support/process.ts';
 
 const ENXIO = -6;
 const EAGAIN = -11;
@@ -102,16 +103,44 @@ describeMount('pairs/', () => {
     expect([status, stdout]).toEqual([0, 'x']);
   });
 
-  test('rmdir: not while an end is in use; never opened or closed, it goes with what it holds', async () => {
-    await mount.output('mkdir pairs/busy pairs/unused');
+  test('rmdir ends a pair that was never opened, or is closed, with what it holds', async () => {
+    await mount.output('mkdir pairs/closed pairs/unused; echo x > pairs/unused/0');
     const kva = await mount.sysctl('kern.ipc.pipekva');
-    const fd = await openEnd('pairs/busy/1');
-    expect(await failure('rmdir pairs/busy')).toContain('Device or resource busy');
-    expect(await failure('mv -T pairs/unused pairs/busy')).toContain('Device or resource busy');
-    await driver.close(fd);
-    await mount.output('rmdir pairs/busy pairs/unused');
-    expect(await failure('ls pairs/busy')).toContain('No such file');
+    await driver.close(await openEnd('pairs/closed/1'));
+    await mount.output('rmdir pairs/closed pairs/unused');
+    expect(await failure('ls pairs/closed')).toContain('No such file');
     expect(await mount.sysctl('kern.ipc.pipekva')).toBeLessThan(kva);
+  });
+
+  test('rmdir takes the name of an open pair away, which lives until its last close', async () => {
+    await mount.output('mkdir pairs/open');
+    const kva = await mount.sysctl('kern.ipc.pipekva');
+    const [zero, one] = [await openEnd('pairs/open/0'), await openEnd('pairs/open/1')];
+    await mount.output('rmdir pairs/open; mkdir pairs/open; rmdir pairs/open');
+    await driver.write(zero, 'to one');
+    await driver.write(one, 'to zero');
+    expect((await driver.read(one, 20)).text).toBe('to one');
+    expect((await driver.read(zero, 20)).text).toBe('to zero');
+    await driver.close(zero);
+    expect((await driver.read(one, 20)).result).toBe(0);
+    await driver.close(one);
+    await until(
+      async () => (await mount.sysctl('kern.ipc.pipekva')) < kva,
+      () => 'the memory of the pair is given back',
+    );
+  });
+
+  test('rmdir closes an end that nobody has open: the other one reads end-of-file', async () => {
+    await mount.output('mkdir pairs/half');
+    const one = await openEnd('pairs/half/1');
+    const reader = driver.call({ call: 'read', fd: one, count: 5 });
+    await until(
+      async () => (await mount.blockedCount('pairs/half/1', 'piperd')) === 1,
+      () => 'the read of the end waits',
+    );
+    await mount.output('mkdir pairs/other; mv -T pairs/other pairs/half; rmdir pairs/half');
+    expect((await reader).result).toBe(0);
+    await driver.close(one);
   });
 
   test('a pair can be renamed, while it is open too', async () => {

@@ -149,7 +149,7 @@ read fd:6 data=2 flags=clear fflags=0 udata=-\n`,
       await mount(directory, nobody, ['--allow-other']);
       for (const user of [{ uid: 0, gid: 0 }, other]) {
         expect((await sh(`ls '${directory}'`, user)).stdout).toBe(
-          'info\nkqueue\nkqueue.bin\nkqueues\npairs\npipes\nshm\nsysctl\n',
+          'ctl\ninfo\nkqueue\nkqueue.bin\nkqueues\npairs\npipes\nshm\nsysctl\n',
         );
       }
       await umount(directory, nobody);

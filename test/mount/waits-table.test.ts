@@ -170,7 +170,7 @@ describeMount('info/waits', () => {
     await mount.untilBlocked('pipes/text', 'piperd');
     const text = await mount.output('awk \'$3 == "pipes/text"\' info/waits');
     expect(text).toMatch(
-      /^ *\d+ read +pipes\/text +piperd +[\d.]+ +\d+ cat +\d+ +\d+ +1 data comes, or its writer closes\n$/,
+      /^ *\d+ read +pipes\/text +piperd +[\d.]+ +\d+ cat +\d+ +\d+ +1 - +data comes, or its writer closes\n$/,
     );
   });
 

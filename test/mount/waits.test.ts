@@ -7,6 +7,7 @@ import { MountNamespace } from '../support/namespace.ts';
 import { type Finished, run, type Running, until } from '../support/process.ts';
 
 const EXIT_DEADLOCK = 3;
+const EXIT_LONG_WAIT = 4;
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
@@ -37,6 +38,10 @@ describe('wrong usage of ipcfs waits', () => {
     [['--wrong', 'none'], "unknown option '--wrong'"],
     [['--check=yes', 'none'], '--check'],
     [[''], 'DIR is empty'],
+    [['--longer-than', '5s', 'none'], 'add --check'],
+    [['--check', '--longer-than', '5', 'none'], '--longer-than takes a time with its unit'],
+    [['--check', '--longer-than', '-5s', 'none'], '--longer-than takes a time with its unit'],
+    [['--check', '--longer-than', '5h', 'none'], '--longer-than takes a time with its unit'],
   ])('%j', async (args, words) => {
     expectOneLine(await ipcfs(['waits', ...args]), EXIT_USAGE, words);
   });
@@ -311,6 +316,28 @@ os.close(fd); os.wait()`;
       `    <- bash ${one.pid}, itself in read of pipes/y`,
       `deadlock: ${pair.map((running) => `bash ${running.pid} in read of ${object(running)}`).join(' and ')} wait for each other, and nobody else can end it`,
     ]);
+  });
+
+  test('--longer-than: fails for a call that has waited longer, deadlock or not', async () => {
+    const check = (time: string): Promise<Finished> => waits('--check', '--longer-than', time);
+    expect(await check('1ms')).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    const reader = start('exec 3<>pipes/slow; sleep 1000 & exec cat <&3');
+    await mount.untilBlocked('pipes/slow', 'piperd');
+    await until(async () => Number((await mount.table('waits'))[0]?.['since']) > 0.3);
+    expect(await check('2m')).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(await check('300ms')).toMatchObject({ status: EXIT_LONG_WAIT, stderr: '' });
+    expect((await check('0.1s')).stdout).toMatch(
+      new RegExp(
+        `^long wait: cat ${reader.pid} in read of pipes/slow for \\d+\\.\\d s, until data comes, or its writer closes\\n$`,
+      ),
+    );
+    reader.kill('SIGKILL');
+    await reader.finished();
+    start('exec 3<>pipes/self; read -r x <&3; :');
+    await mount.untilBlocked('pipes/self', 'piperd');
+    const both = await check('1ms');
+    expect(both.status).toBe(EXIT_DEADLOCK);
+    expect(both.stdout).toMatch(/^deadlock: .*\nlong wait: .*\n$/);
   });
 
   test('names that would steer a terminal are shown escaped', async () => {

@@ -94,6 +94,10 @@ test('the package has what it needs, and nothing else', () => {
     'dist/completions/fish/ipcfs.fish',
     'scripts/system/ipcfs@.service',
     'scripts/system/mount.fuse.ipcfs',
+    'src/c/include/sys/event.h',
+    'src/c/include/sys/shm.h',
+    'src/c/include-pipes/unistd.h',
+    'src/c/preload.c',
     'dist/src/index.js',
     'dist/src/index.d.ts',
     'dist/src/cli/main.js',
@@ -103,7 +107,7 @@ test('the package has what it needs, and nothing else', () => {
     expect(existsSync(join(installed, name))).toBe(true);
   }
   const allowed =
-    /^(README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|package\.json|dist\/man\/|dist\/completions\/|scripts\/system\/|dist\/src\/.*\.(js|d\.ts|js\.map)$)/;
+    /^(README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|package\.json|dist\/man\/|dist\/completions\/|scripts\/system\/|src\/c\/.*\.[ch]$|dist\/src\/.*\.(js|d\.ts|js\.map)$)/;
   expect(packed.filter((name) => !allowed.test(name))).toEqual([]);
 });
 

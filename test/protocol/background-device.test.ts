@@ -2,9 +2,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { IoRing } from '../../src/host/linux/io-ring.ts';
+import { IoRing } from '../../src/host/linux/io/io-ring.ts';
 import { EAGAIN, ENOENT, EPERM } from '../../src/kern/errno.ts';
-import { BackgroundAnswers, type Ring } from '../../src/transports/raw/background-answers.ts';
+import { BackgroundAnswers, type Ring } from '../../src/transports/raw/device/background-answers.ts';
 import { OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
 import { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';

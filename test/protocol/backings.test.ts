@@ -1,10 +1,6 @@
 import { expect, test } from 'vitest';
-import { BackingTable } from '../../src/transports/raw/backings.ts';
-import {
-  FOPEN_DIRECT_IO,
-  FOPEN_NOFLUSH,
-  FOPEN_PASSTHROUGH,
-} from '../../src/transports/raw/protocol/constants.ts';
+import { BackingTable } from '../../src/transports/raw/segments/backings.ts';
+import { FOPEN_DIRECT_IO, FOPEN_PASSTHROUGH } from '../../src/transports/raw/protocol/constants.ts';
 import type { OpenFile } from '../../src/vfs/open-file.ts';
 import { LINUX_O_RDONLY, lookup, openHandle, walk } from '../support/fuse-calls.ts';
 import { FuseClient, nodeidOf } from '../support/fuse-client.ts';
@@ -35,7 +31,7 @@ function setUp(ids: number[]): { table: BackingTable; files: OpenFile[]; closed:
 test('opens of one memory share a backing id, which the last close gives back', () => {
   const { table, files, closed } = setUp([1, 7]);
   expect([table.choose(MEMORY), table.kind, closed]).toEqual([true, 'passthrough', [1]]);
-  const flags = FOPEN_DIRECT_IO | FOPEN_PASSTHROUGH | FOPEN_NOFLUSH;
+  const flags = FOPEN_DIRECT_IO | FOPEN_PASSTHROUGH;
   for (const file of files) expect(table.open(file)).toEqual({ flags, backingId: 7 });
   for (const file of files) {
     expect(closed).toEqual([1]);
@@ -48,7 +44,7 @@ test('an open that got no backing id cannot be mapped, and its close takes none 
   const { table, files, closed } = setUp([1, ENOMEM, 7]);
   table.choose(MEMORY);
   const [without, one, other] = files as [OpenFile, OpenFile, OpenFile];
-  expect(table.open(without)).toEqual({ flags: FOPEN_DIRECT_IO | FOPEN_NOFLUSH, backingId: 0 });
+  expect(table.open(without)).toEqual({ flags: FOPEN_DIRECT_IO, backingId: 0 });
   expect([table.open(one).backingId, table.open(other).backingId]).toEqual([7, 7]);
   table.close(one);
   table.close(without);

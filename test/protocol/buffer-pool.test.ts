@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { addressOf } from '../../src/host/linux/io-vector.ts';
-import { BufferPool } from '../../src/transports/raw/buffer-pool.ts';
+import { addressOf } from '../../src/host/linux/io/io-vector.ts';
+import { BufferPool } from '../../src/transports/raw/device/buffer-pool.ts';
 import { IN_HEADER_BYTES, MAX_WRITE_BYTES } from '../../src/transports/raw/protocol/constants.ts';
 import { WriteIn } from '../../src/transports/raw/protocol/layouts.ts';
 import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';

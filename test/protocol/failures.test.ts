@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { GatherUio } from '../../src/transports/raw/gather-uio.ts';
+import { GatherUio } from '../../src/transports/raw/device/gather-uio.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import type { Directory } from '../../src/vfs/directory.ts';
 import { bytesOf } from '../support/engine.ts';

@@ -64,13 +64,13 @@ test('OPEN of a pipe is answered when the other side has come, as a stream witho
   const nodeid = makePipe(client, 'a');
   const opening = client.send(Opcode.OPEN, nodeid, openBody(LINUX_O_RDONLY));
   expect(client.answers(opening)).toEqual([]);
-  expect(client.session.inFlightCount).toBe(1);
+  expect(client.session.requests.size).toBe(1);
   openHandle(client, nodeid, LINUX_O_WRONLY);
   const [answer, ...more] = client.answers(opening);
   expect(more).toEqual([]);
   expect(answer!.error).toBe(0);
-  expect(answer!.payload.getUint32(8, true)).toBe((1 << 0) | (1 << 2) | (1 << 4) | (1 << 5));
-  expect(client.session.inFlightCount).toBe(0);
+  expect(answer!.payload.getUint32(8, true)).toBe((1 << 0) | (1 << 2) | (1 << 4) | (1 << 5) | (1 << 6));
+  expect(client.session.requests.size).toBe(0);
 });
 
 test('CREATE makes and opens without waiting; with O_EXCL an existing name is EEXIST', () => {
@@ -125,7 +125,7 @@ test('INTERRUPT of a blocked OPEN leaves no open file', () => {
   client.send(Opcode.INTERRUPT, 0, interruptBody(opening));
   expect(client.answers(opening).map(({ error }) => error)).toEqual([EINTR]);
   expect(client.fileSystem.openFiles.size).toBe(0);
-  expect(client.session.inFlightCount).toBe(0);
+  expect(client.session.requests.size).toBe(0);
 });
 
 test('INTERRUPT of a blocked WRITE answers with what was written', () => {
@@ -233,5 +233,5 @@ test('calls that wait are listed with caller, call and object; the end of the mo
   expect(rows).toMatchObject([{ pid: 700, call: 'read', object: 'pipes/a', wait: 'piperd', since: 0 }]);
   client.session.interruptAll();
   expect(client.answers(read).map(({ error }) => error)).toEqual([EINTR]);
-  expect(client.session.inFlightCount).toBe(0);
+  expect(client.session.requests.size).toBe(0);
 });

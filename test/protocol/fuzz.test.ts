@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { assert } from '../../src/kern/assert.ts';
-import { opcodeTable } from '../../src/transports/raw/handlers/table.ts';
-import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
+import { LK_FLOCK, LockType, Opcode } from '../../src/transports/raw/protocol/constants.ts';
+import { opcodes } from '../../src/transports/raw/protocol/opcodes.ts';
 import { bytesOf } from '../support/engine.ts';
 import {
   createBody,
+  flushBody,
   LINUX_O_NONBLOCK,
   LINUX_O_RDWR,
+  lockBody,
   mknodBody,
   openBody,
   openHandle,
@@ -151,14 +153,20 @@ const templates: readonly (readonly [opcode: number, nodeid: number, body: () =>
   [Opcode.POLL, 3, () => new Body().u64(1).u64(1).u32(1).u32(5)],
   [Opcode.IOCTL, 3, () => new Body().u64(1).u32(0).u32(0x8004667f).u64(0).u32(4).u32(4).u32(0)],
   [Opcode.STATFS, 1, () => new Body()],
-  [Opcode.GETLK, 3, () => new Body().bytes(new Uint8Array(48))],
+  [Opcode.GETLK, 3, () => lockBody(6, { type: LockType.Exclusive, end: 9n })],
+  [Opcode.SETLK, 3, () => lockBody(2, { type: LockType.Shared, flags: LK_FLOCK })],
+  [Opcode.SETLK, 3, () => lockBody(6, { type: LockType.Exclusive, start: 5n, end: 9n })],
+  [Opcode.SETLKW, 3, () => lockBody(1, { type: LockType.Exclusive, flags: LK_FLOCK })],
+  [Opcode.SETLKW, 3, () => lockBody(6, { type: LockType.Exclusive, owner: 2n, end: 7n })],
+  [Opcode.SETLKW, 3, () => lockBody(6, { type: LockType.Unlocked, start: 6n, end: 6n })],
+  [Opcode.FLUSH, 3, () => flushBody(6, 1)],
   [Opcode.FORGET, 3, () => new Body().u64(1)],
   [Opcode.BATCH_FORGET, 0, () => new Body().u32(2).u32(0).u64(3).u64(1).u64(4).u64(1)],
   [Opcode.INTERRUPT, 0, () => new Body().u64(20)],
   [Opcode.DESTROY, 0, () => new Body()],
 ];
 
-/** Nodes: 2 pipes, 3 pipes/a, 4 pairs, 5 shm. Handles: 1 and 2 of the pipe, 3 a directory, 4 a kqueue, 5 shm/ctl. */
+/** Nodes: 2 pipes, 3 pipes/a, 4 pairs, 5 shm. Handles: 1 and 2 of the pipe, 3 a directory, 4 a kqueue, 5 shm/ctl, 6 a segment. */
 function prepare(): FuseClient {
   const client = new FuseClient();
   // One segment's memory is this program's: what a request may ask for is kept small.
@@ -167,6 +175,7 @@ function prepare(): FuseClient {
   const pipes = walk(client, 'pipes');
   client.request(Opcode.OPENDIR, pipes, openBody(0));
   for (const path of ['kqueue', 'shm/ctl']) openHandle(client, walk(client, path), LINUX_O_RDWR);
+  client.request(Opcode.CREATE, walk(client, 'shm'), createBody('0x7', LINUX_O_RDWR));
   walk(client, 'pairs');
   client.device.sent.length = 0;
   return client;
@@ -196,18 +205,18 @@ function deliver(client: FuseClient, message: Buffer, wanted: Wanted): void {
   const unique = message.length >= 16 ? uniqueOf(message) : 0;
   if (isWhole && unique > 0 && unique < 2 ** 53) {
     const opcode = message.readUInt32LE(4);
-    const answers = (opcodeTable[opcode]?.isAnswered ?? true) ? 1 : 0;
+    const answers = (opcodes[opcode]?.isAnswered ?? true) ? 1 : 0;
     const known = wanted.get(unique);
     wanted.set(unique, opcode === Opcode.INTERRUPT || known === null ? null : (known ?? 0) + answers);
   }
-  const sleeps = [...client.fileSystem.blockedCalls()].length;
-  assert(sleeps >= client.session.inFlightCount, 'what is in flight sleeps');
+  const sleeps = [...client.session.blockedCalls()].length;
+  assert(sleeps >= client.session.requests.size, 'what is in flight sleeps');
 }
 
 /** Once every sleep has been ended, every request has had its answer. */
 function checkAnswers(client: FuseClient, wanted: Wanted): void {
   client.session.interruptAll();
-  assert(client.session.inFlightCount === 0, 'every sleep can be ended');
+  assert(client.session.requests.size === 0, 'every sleep can be ended');
   for (const [unique, count] of wanted) {
     const { length } = client.answers(unique);
     assert(

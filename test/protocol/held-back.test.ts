@@ -5,13 +5,18 @@ import {
   NOTIFY_RESEND,
   Opcode,
 } from '../../src/transports/raw/protocol/constants.ts';
+import { Resource } from '../../src/kern/accounting.ts';
+import { rootCredentials } from '../../src/kern/credentials.ts';
+import type { Fault } from '../../src/tree/faults/fault.ts';
+import { parseFault } from '../../src/tree/faults/parse-fault.ts';
 import { pattern } from '../support/engine.ts';
 import { interruptBody, LINUX_O_NONBLOCK, openPipe, readBody, writeBody } from '../support/fuse-calls.ts';
-import { Body, FuseClient, initBody } from '../support/fuse-client.ts';
+import { Body, type Caller, FuseClient, initBody } from '../support/fuse-client.ts';
 
 const EAGAIN = -11;
 const WRITE_BYTES = 200_000;
 const KEPT_BYTES = 16_384;
+const RING_BYTES = 65_536;
 const UPPER_HALF_OF_UNIQUE = 15;
 
 /** A write in progress: its unique, and the bytes of its request as the kernel sends it again. */
@@ -43,12 +48,11 @@ describe('writes beyond the memory for them', () => {
     return copy;
   };
 
-  function beginWrite(handle: number, seed: number): Write {
+  function beginWrite(handle: number, seed: number, caller?: Caller): Write {
     const data = pattern(WRITE_BYTES, seed);
     const body = writeBody(handle, data);
-    const unique = client.send(Opcode.WRITE, 0, body);
-    expect(client.answers(unique)).toEqual([]);
-    const message = client.message(Opcode.WRITE, 0, body.build(), undefined, unique);
+    const unique = client.send(Opcode.WRITE, 0, body, caller);
+    const message = client.message(Opcode.WRITE, 0, body.build(), caller, unique);
     return { unique, data, again: marked(message) };
   }
 
@@ -72,6 +76,7 @@ describe('writes beyond the memory for them', () => {
     const first = beginWrite(one.writer, 1);
     const second = beginWrite(two.writer, 2);
     const { writes } = client.session;
+    expect([answersOf(first), answersOf(second)]).toEqual([[], []]);
     expect([writes.keptBytes, writes.heldCount]).toEqual([WRITE_BYTES, 1]);
 
     willSend(first.again, second.again);
@@ -90,6 +95,35 @@ describe('writes beyond the memory for them', () => {
     expect(read(one.reader, WRITE_BYTES).payload.byteLength).toBe(WRITE_BYTES - KEPT_BYTES);
     expect(answersOf(first)).toHaveLength(1);
     expect([resends, writes.keptBytes, writes.heldCount]).toEqual([2, 0, 0]);
+  });
+
+  test.each(['split=3000', 'stall'])('a write that a fault changes by %s is held back as well', (action) => {
+    const { faults } = client.fileSystem;
+    const fault = faults.add(parseFault(['pipes/two', 'write', action]), rootCredentials) as Fault;
+    const one = openPipe(client, 'one');
+    const two = openPipe(client, 'two');
+    const first = beginWrite(one.writer, 1);
+    const second = beginWrite(two.writer, 2);
+    const { writes } = client.session;
+    expect([writes.keptBytes, writes.heldCount]).toEqual([WRITE_BYTES, 1]);
+    willSend(first.again, second.again);
+    if (action === 'stall') {
+      faults.remove(fault);
+      client.session.settle();
+    }
+    const got = Buffer.alloc(WRITE_BYTES);
+    const sizes: number[] = [];
+    for (let at = 0; at < WRITE_BYTES; at += sizes.at(-1)!) {
+      const { payload } = read(two.reader, WRITE_BYTES);
+      expect(payload.byteLength).toBeGreaterThan(0);
+      got.set(new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength), at);
+      sizes.push(payload.byteLength);
+    }
+    expect(got.equals(second.data)).toBe(true);
+    if (action !== 'stall') expect(Math.max(...sizes)).toBe(3000);
+    const [answer] = answersOf(second);
+    expect([resends, answer!.payload.getUint32(0, true)]).toEqual([1, WRITE_BYTES]);
+    expect(writes.keptBytes).toBe(0);
   });
 
   test('what the device gives beside: forgets and interrupts at once, a new request afterwards', () => {
@@ -133,7 +167,7 @@ describe('writes beyond the memory for them', () => {
     willSend(second.again);
     read(two.reader, WRITE_BYTES);
     expect(answersOf(first)).toHaveLength(1);
-    expect(client.session.inFlightCount).toBe(1);
+    expect(client.session.requests.size).toBe(1);
   });
 
   test('a device that does not send again ends the write with what was read', () => {
@@ -161,6 +195,23 @@ describe('writes beyond the memory for them', () => {
       }
       expect(answersOf(writes[index]!)).toHaveLength(1);
     }
+  });
+
+  test('a user has a quota of bytes that are to come again: one more write does not wait', () => {
+    const user = { uid: 7, gid: 7, pid: 7 };
+    const { sysctls, accounts } = client.fileSystem.kernel;
+    expect(sysctls.write('ipcfs.quota.blocked_bytes', WRITE_BYTES, rootCredentials)).toBe(0);
+    const pipes = [1, 2, 3].map((number) => openPipe(client, `quota${number}`));
+    const [kept, held, refused] = pipes.map(({ writer }, seed) => beginWrite(writer, seed, user));
+    expect([answersOf(kept!), answersOf(held!)]).toEqual([[], []]);
+    expect(accounts.of(7).used(Resource.BlockedBytes)).toBe(WRITE_BYTES);
+    // What the ring holds has been written.
+    expect(answersOf(refused!).map(({ payload }) => payload.getUint32(0, true))).toEqual([RING_BYTES]);
+
+    const { unique } = held!;
+    client.send(Opcode.INTERRUPT, 0, interruptBody(unique));
+    expect(accounts.of(7).used(Resource.BlockedBytes)).toBe(0);
+    expect(answersOf(beginWrite(pipes[2]!.writer, 4, user))).toEqual([]);
   });
 
   test('a kernel that cannot send again is asked for nothing: every write is kept', () => {

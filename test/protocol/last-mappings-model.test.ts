@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { CalloutQueue } from '../../src/kern/callout.ts';
 import { rootCredentials } from '../../src/kern/credentials.ts';
 import type { MappedRanges } from '../../src/transports/common/mapper-query.ts';
-import { LastMappings } from '../../src/transports/raw/last-mappings.ts';
+import { LastMappings } from '../../src/transports/raw/segments/last-mappings.ts';
 import type { Node } from '../../src/vfs/node.ts';
 import { OpenFile } from '../../src/vfs/open-file.ts';
 import { FakeClock } from '../support/engine.ts';
@@ -67,6 +67,8 @@ class Model {
           this.isWatched = false;
           this.#isEventUnread = false;
         },
+        // The kernel counts a file out after it has told of its end. What is not known is said to be used.
+        isUnused: () => !this.#random.oneIn(3) && this.files.every(({ hasEnded }) => hasEnded),
         take: () => {
           if (!this.#isEventUnread) return;
           this.#isEventUnread = false;
@@ -110,6 +112,9 @@ class Model {
       },
       () => {
         this.#look();
+      },
+      () => {
+        this.#query();
       },
       () => {
         this.#pass(random.between(1, 2 * TURN_MS));
@@ -200,7 +205,7 @@ class Model {
     if (released === undefined) {
       this.history.push('idle');
       if (this.#isEventUnread) this.#mappings.readable();
-      while (this.#mappings.isPending && this.#mappings.lookWhenIdle());
+      while (this.#mappings.isUnsettled && this.#mappings.lookWhenIdle());
       return;
     }
     if (this.#mappings.isUnsettled) this.#mappings.look();
@@ -213,6 +218,14 @@ class Model {
     };
     if (file.afterMappings === null) finish();
     else file.afterMappings(finish);
+  }
+
+  /** A call that shows attachments: it may wait, and does not for long. */
+  #query(): void {
+    this.history.push('query');
+    if (this.#mappings.isCertain()) return;
+    if (this.#random.oneIn(2)) this.#mappings.hurry();
+    if (this.#random.oneIn(2)) this.#mappings.guess();
   }
 
   #pass(ms: number): void {

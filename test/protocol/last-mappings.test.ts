@@ -2,8 +2,8 @@ import { beforeEach, expect, test } from 'vitest';
 import { ENOSPC } from '../../src/kern/errno.ts';
 import { CalloutQueue } from '../../src/kern/callout.ts';
 import { rootCredentials } from '../../src/kern/credentials.ts';
-import type { MappedRanges } from '../../src/transports/common/mapper-query.ts';
-import { LastMappings } from '../../src/transports/raw/last-mappings.ts';
+import type { RangesAnswer } from '../../src/transports/common/mapper-query.ts';
+import { LastMappings } from '../../src/transports/raw/segments/last-mappings.ts';
 import type { Node } from '../../src/vfs/node.ts';
 import { OpenFile } from '../../src/vfs/open-file.ts';
 import { FakeClock } from '../support/engine.ts';
@@ -21,8 +21,10 @@ class Scene {
   readonly failures: number[] = [];
   /** Files whose attachment has ended, in that order. */
   readonly ended: string[] = [];
-  questions: ((ranges: MappedRanges | null) => void)[] = [];
+  questions: RangesAnswer[] = [];
   watchResult = WATCH;
+  /** What a lease says. */
+  isUnused = false;
   sourceCount = 0;
   toldCount = 0;
   closed: () => void = () => undefined;
@@ -36,6 +38,7 @@ class Scene {
     unwatch: (watch: number) => {
       this.unwatched.push(watch);
     },
+    isUnused: (): boolean => this.isUnused,
     take: () => {
       for (; this.toldCount > 0; this.toldCount--) this.closed();
     },
@@ -89,7 +92,7 @@ class Scene {
   /** The same, and no request waits afterwards. */
   show(ranges: Record<number, number> | null): void {
     this.answer(ranges);
-    while (this.mappings.isPending && this.mappings.lookWhenIdle());
+    while (this.mappings.isUnsettled && this.mappings.lookWhenIdle());
   }
 
   wait(ms: number): void {
@@ -282,11 +285,13 @@ test('a mapping that a child has inherited keeps the file of its parent', () => 
   expect(scene.ended).toHaveLength(2);
 });
 
-test('ends beyond the open files end nothing that is opened later', () => {
+test('ends of files that are none of ours, as when root has looked at the memory, end nothing', () => {
   const a = scene.open(10);
   scene.tell(5);
   scene.release(a, 'a');
   scene.tell(0);
+  expect(scene.ended).toEqual([]);
+  scene.tell(1);
   expect(scene.ended).toEqual(['a']);
   const b = scene.open(10);
   scene.release(b, 'b');
@@ -301,8 +306,67 @@ test('ends that are lost are looked for in /proc', () => {
   scene.wait(LATER_MS);
   scene.show({ 10: 1, 20: 1 });
   scene.closings.onLost();
+  scene.tell(0);
   scene.show({ 10: 1 });
   expect(scene.ended).toEqual(['b']);
+});
+
+test('what nobody has any more has ended, without a look at /proc, however many ends were told', () => {
+  for (const [index, file] of [scene.open(10), scene.open(20), scene.open(30)].entries())
+    scene.release(file, 'abc'[index]!);
+  scene.wait(LATER_MS);
+  scene.show({ 10: 1, 20: 1, 30: 1 });
+  scene.isUnused = true;
+  scene.tell(1);
+  expect([scene.ended, scene.questions.length, scene.unwatched]).toEqual([['a', 'b', 'c'], 0, [WATCH]]);
+  // Nothing is left to be told of them.
+  scene.isUnused = false;
+  scene.release(scene.open(10), 'd');
+  scene.tell(1);
+  expect(scene.ended).toEqual(['a', 'b', 'c', 'd']);
+});
+
+test('a file that somebody has open is not taken for unused', () => {
+  const [a] = [scene.open(10), scene.open(20)];
+  scene.release(a, 'a');
+  // The other one is between its open and the moment when the kernel has the memory.
+  scene.isUnused = true;
+  scene.wait(LATER_MS);
+  expect([scene.ended, scene.questions.length]).toEqual([[], 1]);
+});
+
+test('it is certain what has ended unless a release, or a look at /proc, is to come', () => {
+  const [a, b] = [scene.open(10), scene.open(20)];
+  scene.open(30);
+  expect(scene.mappings.isCertain()).toBe(true);
+  scene.toldCount = 1;
+  expect(scene.mappings.isCertain()).toBe(false);
+  scene.release(a, 'a');
+  scene.release(b, 'b');
+  expect(scene.mappings.isCertain()).toBe(false);
+  scene.tell(0);
+  expect(scene.mappings.isCertain()).toBe(false);
+  scene.show({ 10: 1 });
+  expect([scene.ended, scene.mappings.isCertain()]).toEqual([['b'], true]);
+});
+
+test('in a hurry /proc is asked before requests have paused', () => {
+  const [a] = [scene.open(10), scene.open(20)];
+  scene.release(a, 'a');
+  scene.toldCount = 1;
+  expect(scene.mappings.isCertain()).toBe(false);
+  scene.mappings.hurry();
+  scene.answer({ 20: 1 });
+  expect([scene.ended, scene.mappings.isCertain()]).toEqual([['a'], true]);
+});
+
+test('when /proc cannot be read, what was told ends all the same', () => {
+  const [a, b] = [scene.open(10), scene.open(20)];
+  scene.release(a, 'a');
+  scene.release(b, 'b');
+  scene.tell(1);
+  scene.show(null);
+  expect(scene.ended).toHaveLength(1);
 });
 
 test('when /proc cannot be read nothing ends, and it is read again', () => {
@@ -318,7 +382,7 @@ test('when /proc cannot be read nothing ends, and it is read again', () => {
 test('without a watch the close ends the attachment, and it is said', () => {
   scene.watchResult = -ENOSPC;
   const file = scene.open(10);
-  expect([scene.failures, scene.mappings.isComplete]).toEqual([[ENOSPC], false]);
+  expect([scene.failures, scene.mappings.isComplete]).toEqual([[-ENOSPC], false]);
   scene.release(file, 'a');
   expect(scene.ended).toEqual(['a']);
 });
@@ -327,4 +391,67 @@ test('an open that the kernel did not want leaves nothing', () => {
   const file = scene.open(10);
   scene.mappings.dropped(file);
   expect([scene.unwatched, scene.sourceCount]).toEqual([[WATCH], 0]);
+});
+
+test.each([
+  ['of its user', [99, 1], false],
+  ['that has opened it', [20, 5], false],
+  ['of nobody knows whom', [99, -1], false],
+  ['of another user', [99, 5], true],
+])('a process %s that could not be seen to the end may have the memory or not', (_, process, isEnded) => {
+  const [a, b] = [scene.open(10), scene.open(20)];
+  for (const file of [a, b]) Object.assign(file, { credentials: { ...rootCredentials, uid: 1 } });
+  scene.release(a, 'a');
+  scene.release(b, 'b');
+  scene.wait(LATER_MS);
+  for (const answer of scene.questions.splice(0))
+    answer(new Map([[INODE, new Map([[20, 1]])]]), new Map([process as [number, number]]));
+  expect(scene.ended).toEqual(isEnded ? ['a'] : []);
+});
+
+test('a guess takes the latest that no look has found mapped', () => {
+  const [mapped, first, latest] = [scene.open(10), scene.open(20), scene.open(30)];
+  scene.release(mapped, 'mapped');
+  scene.tell(0);
+  scene.wait(LATER_MS);
+  scene.show({ 10: 1 });
+  scene.release(first, 'first');
+  scene.release(latest, 'latest');
+  scene.toldCount = 1;
+  scene.mappings.look();
+  scene.mappings.hurry();
+  scene.mappings.guess();
+  expect(scene.ended).toEqual(['latest']);
+});
+
+test('an end that was guessed is not taken from /proc as another', () => {
+  const [a, b] = [scene.open(10), scene.open(20)];
+  scene.release(a, 'a');
+  scene.release(b, 'b');
+  scene.toldCount = 1;
+  scene.mappings.look();
+  scene.mappings.hurry();
+  // It was that of a.
+  scene.mappings.guess();
+  expect(scene.ended).toEqual(['b']);
+  scene.show({ 20: 1 });
+  expect(scene.ended).toEqual(['b']);
+  // What /proc shows from then on is no guess.
+  scene.tell(1);
+  scene.show({});
+  expect(scene.ended).toEqual(['b', 'a']);
+});
+
+test('one that is released while /proc is read ends before one that is found mapped', () => {
+  const [mapped, first] = [scene.open(10), scene.open(20)];
+  scene.release(mapped, 'mapped');
+  scene.release(first, 'first');
+  scene.toldCount = 1;
+  scene.mappings.look();
+  scene.mappings.hurry();
+  scene.mappings.guess();
+  scene.release(scene.open(30), 'last');
+  scene.toldCount = 1;
+  scene.answer({ 10: 1 });
+  expect(scene.ended).toEqual(['first', 'last']);
 });

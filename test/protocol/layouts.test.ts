@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import * as constants from '../../src/transports/raw/protocol/constants.ts';
 import * as openFlags from '../../src/transports/common/open-flags.ts';
-import { ioctlCommands, IOCTL_GET_HANDLE } from '../../src/transports/common/ioctl.ts';
+import { ioctlCommands, IOCTL_GET_HANDLE, IOCTL_KEVENT } from '../../src/transports/common/ioctl.ts';
 import * as layouts from '../../src/transports/raw/protocol/layouts.ts';
 import { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import { ReceiveBuffer, Request } from '../../src/transports/raw/protocol/request.ts';
@@ -49,9 +49,15 @@ for (const [name, value] of Object.entries(openFlags)) {
 }
 expected.set('FUSE_PASSTHROUGH >> 32', constants.INIT2_PASSTHROUGH);
 expected.set('FUSE_NOTIFY_POLL', constants.NOTIFY_POLL);
+expected.set('FUSE_NOTIFY_STORE', constants.NOTIFY_STORE);
 expected.set('FUSE_POLL_SCHEDULE_NOTIFY', constants.POLL_SCHEDULE_NOTIFY);
+expected.set('FUSE_LK_FLOCK', constants.LK_FLOCK);
+expected.set('F_RDLCK', constants.LockType.Shared);
+expected.set('F_WRLCK', constants.LockType.Exclusive);
+expected.set('F_UNLCK', constants.LockType.Unlocked);
 expected.set('FUSE_READ_LOCKOWNER', constants.READ_LOCKOWNER);
 expected.set("_IOR('K', 1, unsigned long long)", IOCTL_GET_HANDLE);
+expected.set("_IOC(_IOC_READ | _IOC_WRITE, 'K', 2, 0)", IOCTL_KEVENT);
 const ioctlNames = [
   "_IOR('f', 127, int)",
   "_IOW('f', 126, int)",

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { opcodeTable } from '../../src/transports/raw/handlers/table.ts';
+import { opcodes } from '../../src/transports/raw/protocol/opcodes.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import { bytesOf } from '../support/engine.ts';
 import {
@@ -42,11 +42,11 @@ test('every other request before INIT is EIO, and so is a second INIT', () => {
   expect(early.device.sent.length).toBe(1);
   expect(early.error(Opcode.INIT, 0, initBody(7, 45))).toBe(0);
   expect(early.error(Opcode.INIT, 0, initBody(7, 40))).toBe(EIO);
-  expect(early.session.negotiated?.minor).toBe(45);
+  expect(early.session.agreement.minor).toBe(45);
   expect(lookup(early, 1, 'pipes').error).toBe(0);
 });
 
-const entries = opcodeTable.flatMap((entry, opcode) => (entry === undefined ? [] : [{ opcode, ...entry }]));
+const entries = opcodes.flatMap((entry, opcode) => (entry === undefined ? [] : [{ opcode, ...entry }]));
 
 const tooShort = entries.filter(({ minimumBytes, isAnswered }) => minimumBytes > 0 && isAnswered);
 
@@ -198,13 +198,6 @@ test('FORGET of more than was shown ends the nodeid, and is not answered', () =>
   expect([client.device.sent, client.host.logged]).toEqual([[], []]);
   expect(lookup(client, pipes, 'a').error).toBe(ENOENT);
   expect(walk(client, 'pipes')).not.toBe(pipes);
-});
-
-test('GETLK, SETLK and SETLKW are EINVAL: there are no locks on pipes', () => {
-  const body = new Body().bytes(new Uint8Array(48));
-  for (const opcode of [Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW]) {
-    expect(client.error(opcode, 1, body)).toBe(EINVAL);
-  }
 });
 
 test.each([1, 2, 3, 4])('any bytes behind a sound header end nothing (seed %i)', (seed) => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Placement } from '../../src/transports/raw/placement.ts';
+import { Placement } from '../../src/transports/raw/device/placement.ts';
 
 const BULK_BYTES = 64 * 1024;
 const ENOUGH_MS = 20;

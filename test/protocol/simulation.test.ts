@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { EAGAIN } from '../../src/kern/errno.ts';
+import { ENODEV } from '../../src/kern/errno.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
-import { opcodeTable } from '../../src/transports/raw/handlers/table.ts';
+import { opcodes } from '../../src/transports/raw/protocol/opcodes.ts';
 import { failureOf, shrink, traceOf } from '../simulation/shrink.ts';
 import { simulate, stepsOf } from '../simulation/simulation.ts';
 import { stepKinds } from '../simulation/steps.ts';
@@ -13,17 +13,17 @@ const STEPS = 2000;
 /** What has to happen now and then, or the simulation would prove little. */
 const waits = [
   ...['piperd', 'pipewr', 'pipbww', 'pipdww', 'pipdwc', 'pipdwt', 'fifoor', 'fifoow'],
-  ...['kqread', 'shmwait', 'shmrealc', 'mappers', 'simmem'],
+  ...['kqread', 'shmwait', 'shmrealc', 'mappers', 'simmem', 'lockf', 'fault'],
 ];
 const wanted = [
   ...waits.map((message) => `wait ${message}`),
   // DESTROY comes when the file system is gone.
-  ...opcodeTable.flatMap((entry, opcode) =>
+  ...opcodes.flatMap((entry, opcode) =>
     entry === undefined || opcode === Opcode.DESTROY ? [] : [`opcode ${opcode}`],
   ),
   ...Object.keys(stepKinds.environment).map((kind) => `step ${kind}`),
   ...['tidy', 'unmounted', 'failed', 'stopped'].map((ending) => `ended ${ending}`),
-  ...['notification', 'answer refused', 'interrupt again'],
+  ...['notification', 'store', 'attributes not stored', 'answer refused', 'interrupt again'],
   ...[
     'READ -4',
     'READ -11',
@@ -35,6 +35,8 @@ const wanted = [
     'OPEN -6',
     'OPEN -12',
   ],
+  ...['SETLK -11', 'SETLK -22', 'SETLKW -4', 'SETLKW 0'],
+  ...['flock type 1', 'flock shared by two', 'lock in the way'],
   ...['CREATE -12', 'OPEN -24', 'SETATTR -12', 'MKNOD -12', 'READ -12', 'SETATTR -22', 'RMDIR -16'],
 ];
 
@@ -71,7 +73,7 @@ test('a failure is shrunk to the steps that it needs', () => {
   const { openPipe } = stepKinds.programs;
   stepKinds.programs['openPipe'] = function* (context) {
     yield* openPipe!(context);
-    if (context.random.oneIn(4)) context.world.expect(-EAGAIN, 'a call that is broken');
+    if (context.random.oneIn(4)) context.world.expect(-ENODEV, 'a call that is broken');
   };
   try {
     const seed = 3;

@@ -4,22 +4,22 @@ import { run } from '../support/process.ts';
 import type { WorkReport } from '../support/work-counter.ts';
 
 const counter = fileURLToPath(new URL('../../dist/test/support/work-counter.js', import.meta.url));
-/** So much that nothing is collected while allocations are counted. */
-const flags = ['--expose-gc', '--max-semi-space-size=256'];
+/** So much from the start that nothing is collected while allocations are counted: a collection would hide them. */
+const flags = ['--expose-gc', '--min-semi-space-size=256', '--max-semi-space-size=256'];
 
 /**
  * What a turn may cost at most: counted work, which does not depend on how fast the machine is. A turn is one request, or two that
- * belong together. Allocations stand half as high again as they were when this was written: counting them is not exact.
+ * belong together. Allocations may be a quarter more than they were when this was written: counting them is not exact.
  */
 const limits = {
   getattr: { answers: 1, copiedBytes: 0, allocatedBytes: 64 },
   // Into the ring and out of it. Each byte once more by the kernel, at either side.
-  'one byte through the ring': { answers: 2, copiedBytes: 2, allocatedBytes: 300 },
-  '4 KiB through the ring': { answers: 2, copiedBytes: 2 * 4096, allocatedBytes: 300 },
+  'one byte through the ring': { answers: 2, copiedBytes: 2, allocatedBytes: 1450 },
+  '4 KiB through the ring': { answers: 2, copiedBytes: 2 * 4096, allocatedBytes: 1450 },
   // From the receive buffer to the reader's answer: not once within the server.
-  '64 KiB handed over': { answers: 2, copiedBytes: 0, allocatedBytes: 1100 },
-  '1 MiB handed over': { answers: 2, copiedBytes: 0, allocatedBytes: 1100 },
-  'an event triggered and collected': { answers: 2, copiedBytes: 64, allocatedBytes: 850 },
+  '64 KiB handed over': { answers: 2, copiedBytes: 0, allocatedBytes: 5100 },
+  '1 MiB handed over': { answers: 2, copiedBytes: 0, allocatedBytes: 5100 },
+  'an event triggered and collected': { answers: 2, copiedBytes: 64, allocatedBytes: 4300 },
 };
 
 describe('the work that a request costs does not grow', () => {

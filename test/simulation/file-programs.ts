@@ -103,7 +103,7 @@ export function* readDirectory(context: Context): Program {
 
 export function* readTable(context: Context): Program {
   const { world, random } = context;
-  const tables = ['pipes', 'shm', 'kqueues', 'knotes', 'handles', 'waits', 'transport', 'version'];
+  const tables = ['pipes', 'shm', 'kqueues', 'knotes', 'handles', 'locks', 'waits', 'transport', 'version'];
   const name = random.pick(tables) + random.pick(['', '.json']);
   const node = yield* lookup(context, world.directories.info, name);
   if (typeof node === 'number') return;
@@ -195,7 +195,7 @@ export function closeFile({ world, thread }: Context, file: KernelFile): void {
   const index = thread.process.descriptors.indexOf(file);
   if (index < 0) return;
   thread.process.descriptors.splice(index, 1);
-  world.kernel.close(file);
+  world.kernel.close(file, thread.process.pid);
 }
 
 const POLLIN = 1;
@@ -203,7 +203,7 @@ const POLLOUT = 4;
 
 export function* poll(context: Context): Program {
   const { random } = context;
-  const file = pickFile(context, 'pipe', 'kqueue', 'kqueue.bin', 'control', 'segment', 'text');
+  const file = pickFile(context, 'pipe', 'kqueue', 'kqueue.bin', 'control', 'faults', 'segment', 'text');
   if (file === null) return;
   const events = random.pick([POLLIN, POLLOUT, POLLIN | POLLOUT]);
   const waits = !random.oneIn(3);
@@ -255,7 +255,8 @@ export function* ioctl(context: Context): Program {
 
 /** Requests that this server has no use for. */
 export function* odd(context: Context): Program {
-  const opcode = context.random.pick([Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW, 25, 20, 34, 22, 4095]);
+  const { GETLK, SETLK, SETLKW, FLUSH } = Opcode;
+  const opcode = context.random.pick([GETLK, SETLK, SETLKW, FLUSH, 20, 34, 22, 4095]);
   const { error } = yield { opcode, nodeid: 1, body: (writer) => writer.bytes(new Uint8Array(48)) };
-  context.world.expect(error, 'a request that is not served', -22, -38);
+  context.world.expect(error, 'a request that is not served', -9, -38);
 }

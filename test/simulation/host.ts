@@ -6,6 +6,7 @@ import {
   type DescriptorTarget,
   type Host,
   NO_IDENTITY,
+  ProcessEnding,
   type ResourceUsage,
   type SignalOwner,
   UNKNOWN_IDENTITY,
@@ -71,14 +72,22 @@ export class SimulatedHost implements Host {
     this.sigpipes++;
   }
 
+  signalCaller(): number {
+    return 0;
+  }
+
   /** Never slow: who calls is there, and must not be somebody else in its next call. */
   processOf(threadId: number): number {
     return this.directory.processOf(threadId) ?? threadId;
   }
 
+  endingOf(): ProcessEnding {
+    return ProcessEnding.None;
+  }
+
   describeThread(threadId: number): CallerDescription | null {
     const process = this.isSlow ? null : this.directory.processOf(threadId);
-    return process === null ? null : { process, command: 'simulated' };
+    return process === null ? null : { process, parent: 0, command: 'simulated' };
   }
 
   resourceUsage(): ResourceUsage {
@@ -138,6 +147,10 @@ export class SimulatedProcessEvents implements ProcessEvents {
     watchers.set(watcher, kinds);
     this.#watches.set(pid, watchers);
     return 0;
+  }
+
+  catchUp(): void {
+    this.tell();
   }
 
   unwatch(pid: number, watcher: ProcessWatcher): void {

@@ -1,5 +1,6 @@
+import type { LockWaiter } from '../../src/kern/advisory-locks.ts';
 import { assert } from '../../src/kern/assert.ts';
-import { EV_ONESHOT, EVFILT_READ, EVFILT_TIMER } from '../../src/kern/klist.ts';
+import { EV_ONESHOT, EVFILT_READ } from '../../src/kern/klist.ts';
 import type { WaitChannel } from '../../src/kern/operation.ts';
 import type { Fifo } from '../../src/pipe/fifo.ts';
 import type { PipeEnd } from '../../src/pipe/end.ts';
@@ -7,7 +8,10 @@ import { EV_CLEAR, EV_DISPATCH } from '../../src/kqueue/kevent.ts';
 import type { Kqueue } from '../../src/kqueue/kqueue.ts';
 import { type Segment, SegmentState } from '../../src/shm/segment.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
-import type { BlockedCall } from '../../src/vfs/waits.ts';
+import type { Fault } from '../../src/tree/faults/fault.ts';
+import type { BlockedCall } from '../../src/vfs/transport.ts';
+import type { OpenFile } from '../../src/vfs/open-file.ts';
+import { checkFileSystem } from '../support/tree-checks.ts';
 import type { World } from './world.ts';
 
 /**
@@ -49,6 +53,14 @@ function checkSleeper(world: World, { thread }: BlockedCall): void {
     case 'kqread':
       checkCollector(channel.owner as Kqueue);
       break;
+    case 'lockf': {
+      const { table, request } = channel.owner as LockWaiter;
+      assert(table.conflictOf(request) !== null, 'nobody waits for a lock that is free');
+      break;
+    }
+    case 'fault':
+      assert(!(channel.owner as Fault).isRemoved, 'nobody waits for a fault that is removed');
+      break;
     case 'shmwait':
       assert(
         (channel.owner as Segment).state === SegmentState.Creating,
@@ -65,11 +77,11 @@ function checkRequests(world: World): void {
   assert(world.host.complaints.length === 0, world.host.complaints.join('\n'));
   assert(scheduler.runnableCount === 0, 'what can go on has gone on');
   let sleepers = 0;
-  for (const call of world.fileSystem.blockedCalls()) {
+  for (const call of world.session.blockedCalls()) {
     sleepers++;
     checkSleeper(world, call);
   }
-  assert(sleepers === session.inFlightCount, 'a request in progress sleeps');
+  assert(sleepers === session.requests.size, 'a request in progress sleeps');
   assert(sleepers === kernel.pending.size, 'the requests that are not answered are those that sleep');
   assert(scheduler.sleepingCount >= sleepers, 'every sleeper is counted');
 }
@@ -80,7 +92,7 @@ function checkInterrupts(world: World): void {
   for (const pending of world.kernel.pending.values()) if (pending.isInterrupted) interrupted++;
   if (interrupted === 0) return;
   let uninterruptible = 0;
-  for (const { thread } of world.fileSystem.blockedCalls()) {
+  for (const { thread } of world.session.blockedCalls()) {
     if (thread.interrupted) {
       assert(!thread.options!.interruptible, 'an interrupt ends a sleep that it can end');
       uninterruptible++;
@@ -97,8 +109,7 @@ function checkTables(world: World): void {
   }
   let opening = 0;
   for (const file of fileSystem.openFiles.all()) {
-    if (!file.isOpen) opening++;
-    assert(file.sleepers >= 0, 'calls leave a file once');
+    if (session.handles.get(file.handle) === undefined) opening++;
   }
   let releasing = 0;
   for (const { call } of kernel.pending.values()) if (call.opcode === Opcode.RELEASE) releasing++;
@@ -109,32 +120,27 @@ function checkTables(world: World): void {
 }
 
 function checkPipes(world: World): void {
-  let bookedBytes = 0;
   for (const pair of world.pairs) {
     for (const end of pair.ends) {
-      end.checkInvariants();
-      bookedBytes += end.ring.size;
       if (end.ring.size > 0) world.streams.get(end)!.check();
     }
   }
-  assert(bookedBytes === world.fileSystem.pipes.budget.usedBytes, 'the budget is the sum of the rings');
+  assert(world.pairs.size === world.fileSystem.pipes.pairs.size, 'a policy is told of every pair');
 }
 
 function checkKqueues({ fileSystem }: World): void {
-  let timers = 0;
   for (const kqueue of fileSystem.kqueues.kqueues) {
-    kqueue.checkInvariants();
     for (const knote of kqueue.knotes()) {
-      if (knote.filter === EVFILT_TIMER) timers++;
       if (knote.filter !== EVFILT_READ || knote.isQueued || knote.isDisabled) continue;
       if ((knote.flags & (EV_CLEAR | EV_DISPATCH)) !== 0) continue;
       assert(!knote.filterOps!.event(knote, 0), 'what can be read is pending');
     }
   }
-  assert(timers === fileSystem.kqueues.calloutCount, 'every timer is counted');
 }
 
 function checkPolls({ kernel, fileSystem }: World): void {
+  // A stall holds back what is ready; its removal does not.
+  if ([...fileSystem.faults.all()].some(({ spec }) => spec.action.kind === 'stall')) return;
   for (const file of kernel.files.values()) {
     if (file.polledEvents === 0) continue;
     const open = fileSystem.openFiles.get(file.handle)!;
@@ -143,8 +149,17 @@ function checkPolls({ kernel, fileSystem }: World): void {
   }
 }
 
+function checkLocks({ fileSystem }: World): void {
+  const { locks } = fileSystem.context;
+  for (const table of locks.tables) {
+    table.checkInvariants();
+    for (const { file } of table.holders.values()) {
+      assert(fileSystem.openFiles.get((file as OpenFile).handle) === file, 'locks end at a close');
+    }
+  }
+}
+
 function checkSegments({ fileSystem, memory }: World): void {
-  fileSystem.shm.checkInvariants();
   let backed = 0;
   for (const segment of fileSystem.shm.table.segments()) {
     if (segment.backing !== null || segment.state === SegmentState.Creating) backed++;
@@ -153,9 +168,18 @@ function checkSegments({ fileSystem, memory }: World): void {
   assert(memory.liveCount <= backed, 'memory that no segment has is given back');
 }
 
-/** Everything that holds between any two requests. */
-export function checkInvariants(world: World): void {
+/** The long walks come after every so many messages: what they find wrong stays wrong. */
+const WHOLE_EVERY = 4;
+
+/** Does what is left for the next slices. */
+export function finishBacklog({ session, fileSystem }: World): void {
+  while (fileSystem.kernel.scheduler.backlogCount > 0) session.settleBacklog();
+}
+
+/** Everything that holds between any two requests; `turn` counts them. */
+export function checkInvariants(world: World, turn: number): void {
   if (world.failure !== null) throw world.failure;
+  finishBacklog(world);
   checkRequests(world);
   checkInterrupts(world);
   checkTables(world);
@@ -163,6 +187,14 @@ export function checkInvariants(world: World): void {
   checkKqueues(world);
   checkPolls(world);
   checkSegments(world);
+  checkLocks(world);
+  if (turn % WHOLE_EVERY === 0) checkWhole(world);
+}
+
+/** The structure of everything, and what every user is charged for: long walks. */
+export function checkWhole({ session, fileSystem }: World): void {
+  session.checkInvariants();
+  checkFileSystem(fileSystem, session.requests.all());
 }
 
 /** What holds when everything is closed, forgotten and removed: the server is as it was at the start. */
@@ -170,7 +202,7 @@ export function checkEmpty(world: World): void {
   const { fileSystem, session, kernel, memory, device } = world;
   const { scheduler, callouts } = fileSystem.kernel;
   const left = {
-    requests: session.inFlightCount + kernel.pending.size,
+    requests: session.requests.size + kernel.pending.size,
     sleepers: scheduler.sleepingCount + scheduler.runnableCount,
     nodes: session.nodes.size - 1,
     openFiles: fileSystem.openFiles.size,
@@ -182,9 +214,12 @@ export function checkEmpty(world: World): void {
     watchedProcesses: fileSystem.kqueues.processes.size + world.events.watchCount,
     segments: fileSystem.shm.table.usedCount,
     pages: fileSystem.shm.table.committedPages,
-    attachmentMaps: 0,
+    attachmentMaps: fileSystem.shm.maps.size,
+    segmentProcesses: fileSystem.segmentFiles.processCount,
     memory: memory.liveCount,
     backings: device.backings.size,
+    faults: [...fileSystem.faults.all()].length,
+    locks: fileSystem.context.locks.tables.size + fileSystem.context.locks.waiters.size,
     inodes: fileSystem.context.liveInodes - world.liveInodesAtStart,
   };
   const rest = Object.entries(left).filter(([, count]) => count !== 0);

@@ -1,5 +1,6 @@
 import { assert } from '../../src/kern/assert.ts';
-import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
+import { NOTIFY_STORE, Opcode } from '../../src/transports/raw/protocol/constants.ts';
+import { Attr, AttrOut, NotifyStoreOut } from '../../src/transports/raw/protocol/layouts.ts';
 import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';
 
 const IN_HEADER_BYTES = 40;
@@ -67,6 +68,10 @@ export interface KernelNode {
   /** S_IFREG and so on, as shown last. */
   type: number;
   lookups: number;
+  /** What this kernel takes the size to be, which stat need not show. */
+  sizeBytes: number;
+  /** When that was said last. */
+  attributeVersion: number;
   /** Open files and calls under way that use it; the fixed directories have one for ever. */
   pins: number;
 }
@@ -88,9 +93,12 @@ export interface KernelFile {
   polledBy: Caller | null;
   /** Where the next read of a file with a position begins. */
   position: number;
+  /** The lock of flock that the file has for certain; null when it has none, or that is not certain. */
+  flock: 'shared' | 'exclusive' | null;
 }
 
-export type FileKind = 'pipe' | 'kqueue' | 'kqueue.bin' | 'segment' | 'control' | 'text' | 'directory';
+export type FileKind =
+  'pipe' | 'kqueue' | 'kqueue.bin' | 'segment' | 'control' | 'faults' | 'text' | 'directory';
 
 /** A request that a program makes. */
 export interface Call {
@@ -118,6 +126,16 @@ interface Pending {
   readonly call: Call;
   readonly answered: (answer: Answer) => void;
   isInterrupted: boolean;
+  /** What was known when it was sent: an answer with attributes that are older than others is not stored. */
+  readonly attributeVersion: number;
+}
+
+/** Below it, a write(2) may go past the size: it then excludes other writes, which wait where no signal ends them. */
+const LONGEST_WRITE_BYTES = 2 ** 31;
+const STREAM_KINDS: ReadonlySet<FileKind> = new Set(['pipe', 'kqueue', 'kqueue.bin', 'control', 'faults']);
+
+function u64At(view: DataView, offset: number): number {
+  return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 2 ** 32;
 }
 
 const kernelCaller: Caller = { uid: 0, gid: 0, pid: 0 };
@@ -127,6 +145,7 @@ export class SimulatedKernel {
   readonly #writer = new MessageWriter();
   #buffer: ReceiveBuffer | null = null;
   #lastUnique = 0;
+  #lastAttributeVersion = 0;
   readonly pending = new Map<number, Pending>();
   readonly nodes = new Map<number, KernelNode>();
   readonly files = new Map<number, KernelFile>();
@@ -165,8 +184,12 @@ export class SimulatedKernel {
     writer.start(this.#buffer!);
     call.body?.(writer);
     this.count(`opcode ${call.opcode}`);
-    if (call.file !== undefined) call.file.calls++;
-    this.pending.set(unique, { unique, call, answered, isInterrupted: false });
+    const { file } = call;
+    if (file !== undefined) file.calls++;
+    if (file !== undefined && call.opcode === Opcode.WRITE && STREAM_KINDS.has(file.kind))
+      assert(file.node.sizeBytes > LONGEST_WRITE_BYTES, 'writes to a stream do not exclude each other');
+    const attributeVersion = this.#lastAttributeVersion;
+    this.pending.set(unique, { unique, call, answered, isInterrupted: false, attributeVersion });
     this.trace?.(
       `#${unique} thread ${caller.pid}: ${opcodeName(call.opcode)} node ${call.nodeid} file ${call.file?.handle ?? '-'} ${call.note ?? ''}`,
     );
@@ -212,6 +235,7 @@ export class SimulatedKernel {
       this.count('answer refused');
     }
     if (call.file !== undefined) this.#left(call.file);
+    if (error === 0 && !isRefused) this.#storeAttributes(pending, view);
     pending.answered({
       error,
       payload,
@@ -221,8 +245,40 @@ export class SimulatedKernel {
     return !isRefused;
   }
 
+  /** Takes the size from an answer to GETATTR or SETATTR. */
+  #storeAttributes({ call: { opcode, nodeid }, attributeVersion }: Pending, view: DataView): void {
+    if (opcode !== Opcode.GETATTR && opcode !== Opcode.SETATTR) return;
+    const node = this.nodes.get(nodeid);
+    if (node === undefined) return;
+    if (opcode === Opcode.GETATTR && node.attributeVersion > attributeVersion) {
+      this.count('attributes not stored');
+      return;
+    }
+    node.sizeBytes = u64At(view, OUT_HEADER_BYTES + AttrOut.attr + Attr.size);
+    if (opcode === Opcode.SETATTR) node.attributeVersion = ++this.#lastAttributeVersion;
+  }
+
+  /** FUSE_NOTIFY_STORE. */
+  #stored(payload: Uint8Array): boolean {
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+    const length = view.getUint32(NotifyStoreOut.size, true);
+    assert(payload.length === NotifyStoreOut.bytes + length, 'a notification has the bytes that it names');
+    this.count('store');
+    const node = this.nodes.get(u64At(view, NotifyStoreOut.nodeid));
+    if (node === undefined || this.isGone) return false;
+    const end = u64At(view, NotifyStoreOut.offset) + length;
+    if (end <= node.sizeBytes) return true;
+    node.attributeVersion = ++this.#lastAttributeVersion;
+    if (length === 0) return true;
+    // Whoever reads such a page holds it until the server has answered, which waits for the page here.
+    for (const file of this.files.values()) assert(file.node !== node, 'no page of an open file is stored');
+    node.sizeBytes = end;
+    return true;
+  }
+
   #notified(code: number, payload: Uint8Array): boolean {
-    assert(code === 1 && payload.length === 8, 'there is one kind of notification');
+    if (code === NOTIFY_STORE) return this.#stored(payload);
+    assert(code === 1 && payload.length === 8, 'there are two kinds of notifications');
     const handle = payload[0]! + payload[1]! * 256 + payload[2]! * 65536 + payload[3]! * 2 ** 24;
     this.count('notification');
     const file = this.files.get(handle);
@@ -240,10 +296,11 @@ export class SimulatedKernel {
   }
 
   /** An answer has shown a nodeid: one lookup more. It stays pinned until `unpin`. */
-  learn(nodeid: number, mode: number): KernelNode {
+  learn(nodeid: number, mode: number, sizeBytes: number): KernelNode {
     let node = this.nodes.get(nodeid);
     const type = mode & S_IFMT;
-    if (node === undefined) this.nodes.set(nodeid, (node = { nodeid, type, lookups: 0, pins: 0 }));
+    if (node === undefined)
+      this.nodes.set(nodeid, (node = { nodeid, type, lookups: 0, sizeBytes, attributeVersion: 0, pins: 0 }));
     assert(node.type === type, 'a nodeid keeps its type');
     node.lookups++;
     node.pins++;
@@ -262,8 +319,24 @@ export class SimulatedKernel {
     return file;
   }
 
-  /** A descriptor of the file is closed. */
-  close(file: KernelFile): void {
+  /** A process closes a descriptor of the file. The server hears of it before the close returns where its locks may end by it. */
+  close(file: KernelFile, pid: number): void {
+    if (file.kind === 'segment') {
+      this.queue.push(() =>
+        this.issue(
+          {
+            opcode: Opcode.FLUSH,
+            nodeid: file.node.nodeid,
+            file,
+            body: (writer) => writer.u64(file.handle).u64(0).u64(pid),
+          },
+          kernelCaller,
+          ({ error }) => {
+            assert(error === 0, 'a flush succeeds');
+          },
+        ),
+      );
+    }
     file.references--;
     this.#releaseUnused(file);
   }
@@ -277,6 +350,7 @@ export class SimulatedKernel {
   #releaseUnused(file: KernelFile): void {
     if (file.references > 0 || file.calls > 0 || !this.files.delete(file.handle)) return;
     file.polledEvents = 0;
+    file.flock = null;
     const opcode = file.isDirectory ? Opcode.RELEASEDIR : Opcode.RELEASE;
     this.queue.push(() => {
       this.#released.add(file.handle);

@@ -1,5 +1,5 @@
 import type { DescriptorTarget } from '../../src/kern/host.ts';
-import type { FileSystem } from '../../src/vfs/file-system.ts';
+import type { FileSystem } from '../../src/tree/file-system.ts';
 import type { ProcessDirectory } from './host.ts';
 import type { Answer, Call, Caller, KernelFile, KernelNode, SimulatedKernel } from './kernel.ts';
 

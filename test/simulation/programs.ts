@@ -32,6 +32,11 @@ function modeAt(answer: Answer): number {
   return answer.view.getUint32(EntryOut.attr + Attr.mode, true);
 }
 
+function sizeAt({ view }: Answer): number {
+  const at = EntryOut.attr + Attr.size;
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+}
+
 /** Makes a call whose answer shows a node; the node, or a negative errno. Refused answers are errors of the caller's. */
 export function* entryCall({ world, thread }: Context, call: Call): Steps<KernelNode | number> {
   const answer = yield call;
@@ -40,7 +45,7 @@ export function* entryCall({ world, thread }: Context, call: Call): Steps<Kernel
   const inode = answer.view.getUint32(EntryOut.attr + Attr.ino, true);
   assert(inode > 0, 'a node has an inode');
   if (answer.isRefused) return ENOENT;
-  const node = world.kernel.learn(nodeidAt(answer), modeAt(answer));
+  const node = world.kernel.learn(nodeidAt(answer), modeAt(answer), sizeAt(answer));
   thread.pinned.push(node);
   return node;
 }
@@ -78,6 +83,7 @@ function newFile(
     polledEvents: 0,
     polledBy: null,
     position: 0,
+    flock: null,
   });
   thread.process.descriptors.push(file);
   return file;
@@ -115,7 +121,7 @@ export function* create(
   if (answer.error !== 0) return answer.error;
   assert(answer.payload.length === EntryOut.bytes + OpenOut.bytes, 'an answer to a create is whole');
   if (answer.isRefused) return ENOENT;
-  const node = world.kernel.learn(nodeidAt(answer), modeAt(answer));
+  const node = world.kernel.learn(nodeidAt(answer), modeAt(answer), sizeAt(answer));
   thread.pinned.push(node);
   return newFile(context, node, answer.view.getUint32(EntryOut.bytes, true), shape);
 }

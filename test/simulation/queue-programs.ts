@@ -1,7 +1,7 @@
 import { assert } from '../../src/kern/assert.ts';
 import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import type { Segment } from '../../src/shm/segment.ts';
-import { SegmentNode } from '../../src/vfs/segments.ts';
+import { SegmentNode } from '../../src/tree/segments/segment-node.ts';
 import type { KernelFile } from './kernel.ts';
 import type { Program } from './processes.ts';
 import { pipeNames } from './pipe-programs.ts';

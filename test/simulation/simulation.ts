@@ -5,7 +5,7 @@ import { Opcode } from '../../src/transports/raw/protocol/constants.ts';
 import type { Directory, DirectoryEntry } from '../../src/vfs/directory.ts';
 import { S_IFDIR } from '../../src/vfs/node.ts';
 import { Random } from '../support/random.ts';
-import { checkEmpty, checkInvariants } from './invariants.ts';
+import { checkEmpty, checkInvariants, checkWhole, finishBacklog } from './invariants.ts';
 import type { Call, Caller, KernelNode } from './kernel.ts';
 import type { SimulatedThread } from './processes.ts';
 import { interruptSomebody, steps as stepTable, type Step, stepKinds } from './steps.ts';
@@ -13,6 +13,7 @@ import { harmlessErrors, initCall, World } from './world.ts';
 
 const administrator: Caller = { uid: 0, gid: 0, pid: 1 };
 const MAX_ROUNDS = 10_000;
+const LOOK_MS = 0.05;
 
 /** How a simulated mount ends, by its seed. */
 const endings = ['tidy', 'tidy', 'tidy', 'unmounted', 'aborted', 'failed', 'stopped'] as const;
@@ -44,6 +45,8 @@ export function simulate({ seed, steps, tally = new Map(), trace = null }: Simul
   let isStopping = false;
   const driver = drive(world, steps, ending);
   device.next = () => {
+    // Looking for requests takes time, which the loop counts on.
+    world.host.clock.nowMs += LOOK_MS;
     const step = driver.next();
     if (step.done !== true) return step.value;
     switch (ending) {
@@ -67,8 +70,12 @@ export function simulate({ seed, steps, tally = new Map(), trace = null }: Simul
       spinMs: 0,
       isStopping: () => isStopping,
       takeMail: () => {
-        for (const mappings of world.mail.splice(0)) {
-          world.mappers.answer(mappings);
+        for (const seen of world.mail.splice(0)) {
+          world.mappers.answer(seen);
+          session.settle();
+        }
+        for (const seen of world.sleeperMail.splice(0)) {
+          world.sleepers.answer(seen);
           session.settle();
         }
       },
@@ -87,12 +94,14 @@ export function simulate({ seed, steps, tally = new Map(), trace = null }: Simul
   // What could not be interrupted is the host's to end.
   world.memory.proceed();
   session.settle();
+  finishBacklog(world);
   assert(
-    kernel.pending.size === 0 && session.inFlightCount === 0,
+    kernel.pending.size === 0 && session.requests.size === 0,
     'every request is answered before the end',
   );
   assert(world.host.complaints.length === 0, world.host.complaints.join('\n'));
   assert(fileSystem.kernel.scheduler.runnableCount === 0, 'nothing is left to run');
+  checkWhole(world);
 }
 
 /** What the device says, message by message: lengths of requests, and negative errnos. */
@@ -103,10 +112,12 @@ function* drive(world: World, steps: readonly Step[], ending: string): Generator
     world.host.clock.nowMs += world.random.below(3);
     world.kernel.trace?.(`step ${index} ${step.kind}`);
     yield take(world, step);
-    checkInvariants(world);
+    checkInvariants(world, index);
   }
+  checkWhole(world);
   if (ending !== 'tidy') return;
   yield* tidyUp(world);
+  checkWhole(world);
   checkEmpty(world);
 }
 
@@ -151,7 +162,7 @@ function* find(world: World, parent: KernelNode, name: string): Generator<number
   const call = { opcode: Opcode.LOOKUP, nodeid: parent.nodeid, body: (writer: Writer) => writer.name(name) };
   yield* ask(world, call, ({ error, view }) => {
     assert(error === 0, `${name} is there`);
-    node = world.kernel.learn(view.getUint32(0, true), view.getUint32(100, true));
+    node = world.kernel.learn(view.getUint32(0, true), view.getUint32(100, true), 0);
   });
   return node!;
 }
@@ -184,7 +195,7 @@ function* boot(world: World): Generator<number, void, void> {
   };
   yield* ask(world, made, ({ error, view }) => {
     assert(error === 0, 'pipes/sub is made');
-    directories.nested = world.kernel.learn(view.getUint32(0, true), view.getUint32(100, true));
+    directories.nested = world.kernel.learn(view.getUint32(0, true), view.getUint32(100, true), 0);
   });
 }
 
@@ -195,6 +206,8 @@ function* tidyUp(world: World): Generator<number, void, void> {
   host.memoryFailures = 0;
   kernel.refusals = 0;
   host.isSlow = false;
+  for (const fault of [...fileSystem.faults.all()]) fileSystem.faults.remove(fault);
+  world.session.settle();
   for (let round = 0; ; round++) {
     assert(round < MAX_ROUNDS, 'the tidying comes to an end');
     world.random.restart(round);
@@ -202,7 +215,11 @@ function* tidyUp(world: World): Generator<number, void, void> {
     world.session.settle();
     if (world.mapperQuestions > 0) {
       world.mapperQuestions = 0;
-      world.mail.push([]);
+      world.mail.push(null);
+    }
+    if (world.sleeperQuestions > 0) {
+      world.sleeperQuestions = 0;
+      world.sleeperMail.push(null);
     }
     const isBusy = world.table.processes.some(
       ({ threads, descriptors }) => descriptors.length > 0 || threads.some(({ program }) => program !== null),
@@ -212,7 +229,7 @@ function* tidyUp(world: World): Generator<number, void, void> {
     if (next !== undefined) yield next();
     else if (!isBusy && kernel.pending.size === 0) break;
     else yield -EAGAIN;
-    checkInvariants(world);
+    checkInvariants(world, round);
   }
   const { pipes, pairs, kqueues, shm } = world.directories;
   for (const directory of [pipes, kqueues, shm]) yield* empty(world, directory);

@@ -1,6 +1,13 @@
+import { NO_OPTIONS } from '../../src/pipe/pipe-options.ts';
+import { PipeNode } from '../../src/tree/pipes.ts';
+import { walkTree } from '../../src/vfs/directory.ts';
+import { lookAtHostileMaps } from './maps.ts';
+import { lookAtHostileSleepers } from './sleepers.ts';
 import type { Program } from './processes.ts';
 import * as file from './file-programs.ts';
 import * as pipe from './pipe-programs.ts';
+import * as locks from './lock-programs.ts';
+import { controlFaults } from './fault-programs.ts';
 import * as queue from './queue-programs.ts';
 import type { Context } from './programs.ts';
 import type { World } from './world.ts';
@@ -29,7 +36,10 @@ const programs: Record<string, (context: Context) => Program> = {
   attributes: file.attributes,
   poll: file.poll,
   ioctl: file.ioctl,
+  flock: locks.flock,
+  lockRange: locks.lockRange,
   odd: file.odd,
+  controlFaults,
 };
 
 /** A signal for somebody who waits; 0 when nobody does. */
@@ -47,7 +57,7 @@ const environment: Record<string, (world: World) => number> = {
     const process = random.pick(table.processes);
     if (process.descriptors.length === 0) return 0;
     const [file] = process.descriptors.splice(random.below(process.descriptors.length), 1);
-    kernel.close(file!);
+    kernel.close(file!, process.pid);
     return 0;
   },
   /** A descriptor is passed on, or a child inherits it. */
@@ -109,8 +119,28 @@ const environment: Record<string, (world: World) => number> = {
   mappers(world) {
     if (world.mapperQuestions === 0) return 0;
     world.mapperQuestions = 0;
-    const { pid } = world.random.pick(world.table.processes);
-    world.mail.push(world.random.oneIn(4) ? null : [[world.random.below(50), pid, 1]]);
+    const uids = new Map(world.table.processes.map(({ pid, uid }) => [pid, uid]));
+    world.mail.push(world.random.oneIn(4) ? null : lookAtHostileMaps(world.random, uids));
+    return 0;
+  },
+  sleepers(world) {
+    if (world.sleeperQuestions === 0) return 0;
+    world.sleeperQuestions = 0;
+    const uids = new Map(world.table.processes.map(({ pid, uid }) => [pid, uid]));
+    const inodes = Array.from(world.fileSystem.openFiles.all(), ({ node }) => node.inode);
+    const seen = world.random.oneIn(4) ? null : lookAtHostileSleepers(world.random, uids, inodes);
+    world.sleeperMail.push(seen);
+    return 0;
+  },
+  /** Options with which every byte comes out once and in order. */
+  pipeOptions({ fileSystem, random, session }) {
+    const pipes = [...walkTree(fileSystem.root)].filter((node) => node instanceof PipeNode);
+    if (pipes.length === 0) return 0;
+    const capacityBytes = random.pick([0, 0, 4096, 8192, 100_352]);
+    random
+      .pick(pipes)
+      .setOptions(random.oneIn(3) ? NO_OPTIONS : { ...NO_OPTIONS, hold: random.oneIn(2), capacityBytes });
+    session.settle();
     return 0;
   },
   refuseAnswer({ kernel }) {
@@ -145,13 +175,16 @@ const weights: Readonly<Record<string, number>> = {
     attributes: 6,
     poll: 8,
     ioctl: 3,
+    flock: 6,
+    lockRange: 6,
     odd: 1,
     interrupt: 8,
     strayInterrupt: 1,
     close: 10,
   },
   ...{ pass: 4, exit: 1, processEvent: 2, forget: 14, time: 5, calendar: 1, noMemory: 1, slowMemory: 2 },
-  ...{ slowHost: 1, mappers: 1, refuseAnswer: 1, refuseBacking: 1, refuseWatch: 1 },
+  ...{ controlFaults: 5, slowHost: 1, mappers: 1, sleepers: 1, refuseAnswer: 1, refuseBacking: 1 },
+  ...{ refuseWatch: 1, pipeOptions: 3 },
 };
 
 /** Every kind as often as it weighs. */

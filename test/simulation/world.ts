@@ -1,17 +1,33 @@
 import { assert } from '../../src/kern/assert.ts';
-import { ENODEV, EAGAIN, EINTR, EIO, ENOENT, ENOMEM } from '../../src/kern/errno.ts';
+import {
+  EAGAIN,
+  EDQUOT,
+  EINTR,
+  EIO,
+  EMFILE,
+  ENFILE,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  ENOSPC,
+  EPIPE,
+} from '../../src/kern/errno.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
+import type { Sleeper } from '../../src/kern/sleeper.ts';
 import type { PipeEnd } from '../../src/pipe/end.ts';
 import type { PipePair } from '../../src/pipe/pair.ts';
 import type { Segment } from '../../src/shm/segment.ts';
-import { MapperQuery, type Mappings } from '../../src/transports/common/mapper-query.ts';
-import type { ServedDevice } from '../../src/transports/raw/device.ts';
-import type { GatherUio } from '../../src/transports/raw/gather-uio.ts';
+import type { MappingsSeen } from '../../src/host/linux/processes/mappings.ts';
+import { MapperQuery } from '../../src/transports/common/mapper-query.ts';
+import { SleeperQuery } from '../../src/transports/common/sleeper-query.ts';
+import type { ServedDevice } from '../../src/transports/raw/device/device.ts';
+import type { GatherUio } from '../../src/transports/raw/device/gather-uio.ts';
 import { Opcode, OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
 import type { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';
-import { Session } from '../../src/transports/raw/session.ts';
-import { FileSystem } from '../../src/vfs/file-system.ts';
+import { rawTransport } from '../../src/transports/raw/raw-transport.ts';
+import { Session } from '../../src/transports/raw/session/session.ts';
+import { FileSystem } from '../../src/tree/file-system.ts';
 import { Random } from '../support/random.ts';
 import { SimulatedHost, SimulatedProcessEvents } from './host.ts';
 import { type KernelNode, SimulatedKernel } from './kernel.ts';
@@ -22,6 +38,8 @@ import { Stream } from './stream.ts';
 const LONGEST_MESSAGE_BYTES = 2 * 1024 * 1024;
 const SHADOW_BYTES = 256 * 1024;
 const PROCESSES = 4;
+/** What calls fail with when faults hit them, by themselves or by what they leave. */
+const FAULT_ERRORS: readonly number[] = [-EINTR, -EIO, -EAGAIN, -EMFILE, -ENOSPC, -ENFILE, -EDQUOT, -EPIPE];
 
 /** The directories that every program finds its way from. */
 export interface Directories {
@@ -53,6 +71,7 @@ export class World {
   readonly fileSystem: FileSystem;
   readonly session: Session;
   readonly mappers: MapperQuery;
+  readonly sleepers: SleeperQuery;
   readonly streams = new Map<PipeEnd, Stream>();
   readonly pairs = new Set<PipePair>();
   readonly directories: Directories;
@@ -62,13 +81,19 @@ export class World {
   /** The main thread has been asked who maps what, and has not answered. */
   mapperQuestions = 0;
   /** What it has found out since; null for nothing. */
-  mail: Mappings[] = [];
+  mail: (MappingsSeen | null)[] = [];
+  /** The same for who sleeps outside of the mount. */
+  sleeperQuestions = 0;
+  sleeperMail: (readonly Sleeper[] | null)[] = [];
   #lastPid = 1000;
   readonly liveInodesAtStart: number;
+  /** Whether processes add faults on demand. The others have errors of their own only. */
+  readonly hasFaults: boolean;
   /** What a check of an answer has found. */
   failure: Error | null = null;
 
   constructor({ seed, tally, trace }: WorldOptions) {
+    this.hasFaults = new Random(seed ^ 0x0fa1).oneIn(3);
     this.kernel = new SimulatedKernel(tally);
     this.kernel.trace = trace;
     this.device = new SimulatedDevice(this, seed);
@@ -76,7 +101,16 @@ export class World {
     const kernel = new Kernel(this.host, seed % 2 === 0 ? null : (count) => this.random.below(count));
     this.memory.attachTo(kernel);
     const identity = { uid: 0, gid: 0, version: '9.9', pid: 1 };
-    this.fileSystem = new FileSystem(kernel, identity, this.memory, this.events);
+    this.fileSystem = new FileSystem(kernel, {
+      identity,
+      transport: rawTransport(() => this.session, {
+        findMappers: () => this.mappers.ask(),
+        findSleepers: () => this.sleepers.ask(),
+        findHandle: null,
+      }),
+      memory: this.memory,
+      processEvents: this.events,
+    });
     this.table.fileSystem = this.fileSystem;
     const { pipes, shm } = this.fileSystem;
     pipes.budget.maximumBytes = new Random(seed).pick([60_000, 120_000, 500_000, 500_000, 10_000_000]);
@@ -98,9 +132,11 @@ export class World {
     this.mappers = new MapperQuery(kernel, () => {
       this.mapperQuestions++;
     });
-    this.fileSystem.findMappers = () => this.mappers.ask();
+    this.sleepers = new SleeperQuery(kernel, () => {
+      this.sleeperQuestions++;
+    });
     this.liveInodesAtStart = this.fileSystem.context.liveInodes;
-    const root = { nodeid: 1, type: 0o040000, lookups: Infinity, pins: 1 };
+    const root = { nodeid: 1, type: 0o040000, lookups: Infinity, sizeBytes: 0, attributeVersion: 0, pins: 1 };
     const unknown = root;
     this.directories = {
       root,
@@ -128,7 +164,7 @@ export class World {
     const index = this.table.processes.indexOf(process);
     if (index < 0) return;
     this.table.processes.splice(index, 1);
-    for (const file of process.descriptors.splice(0)) this.kernel.close(file);
+    for (const file of process.descriptors.splice(0)) this.kernel.close(file, process.pid);
     for (const thread of process.threads) thread.end(this.kernel);
     this.events.post({ kind: 'exit', pid: process.pid, status: process.pid % 256 });
     this.addProcess(process.uid);
@@ -154,7 +190,8 @@ export class World {
   /** Holds that an error is one that this call may have. Once memory has been refused, that may be why. */
   expect(error: number, call: string, ...errors: number[]): void {
     const isRefused = error === -ENOMEM && this.host.memoryRefusals > 0;
-    assert(isRefused || errors.includes(error), `${call} does not fail with ${error}`);
+    const isInjected = this.hasFaults && FAULT_ERRORS.includes(error);
+    assert(isRefused || isInjected || errors.includes(error), `${call} does not fail with ${error}`);
   }
 }
 

@@ -5,7 +5,7 @@
  *   allocator-probe.js [settled]       with `settled`, after `returnFreedMemory`
  */
 import koffi from 'koffi';
-import { returnFreedMemory } from '../../src/host/linux/allocator.ts';
+import { returnFreedMemory } from '../../src/host/linux/memory/allocator.ts';
 
 const BLOCK_BYTES = 1024 * 1024;
 const BLOCKS = 16;

@@ -87,7 +87,7 @@ export class Driver {
     const access = mode.startsWith('rw') ? O_RDWR : mode.startsWith('w') ? O_WRONLY : O_RDONLY;
     const flags = access | (mode.endsWith('n') ? 0o4000 : 0) | moreFlags;
     const { result } = await this.call({ call: 'open', path, flags });
-    if (result < 0) throw new Error(`open(${path}, ${mode}) failed with ${errnoName(-result)}`);
+    if (result < 0) throw new Error(`open(${path}, ${mode}) failed with ${errnoName(result)}`);
     return result;
   }
 
@@ -116,7 +116,7 @@ export class Driver {
   /** A shared mapping: its number, or it throws. */
   async map(fd: number, length: number, protection = PROT_READ_WRITE): Promise<number> {
     const { result } = await this.call({ call: 'mmap', fd, length, protection });
-    if (result < 0) throw new Error(`mmap failed with ${errnoName(-result)}`);
+    if (result < 0) throw new Error(`mmap failed with ${errnoName(result)}`);
     return result;
   }
 
@@ -137,7 +137,7 @@ export class Driver {
   async setNonBlocking(fd: number, nonBlocking = true): Promise<void> {
     const argument = nonBlocking ? O_NONBLOCK : 0;
     const { result } = await this.call({ call: 'fcntl', fd, command: F_SETFL, argument });
-    if (result < 0) throw new Error(`fcntl failed with ${errnoName(-result)}`);
+    if (result < 0) throw new Error(`fcntl failed with ${errnoName(result)}`);
   }
 
   /** Waits for the driver to be inside poll, select or epoll_wait. */

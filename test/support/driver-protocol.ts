@@ -141,6 +141,9 @@ export const LINUX_POLLWRNORM = 0x100;
 export const LINUX_POLLRDHUP = 0x2000;
 export const EPOLLET = 0x8000_0000;
 
+/** Linux's own, which it answers itself for a regular file. */
+export const LINUX_FIONREAD = 0x541b;
+
 /** BSD ioctls as Linux encodes them. */
 export const FIONREAD = 0x8004667f;
 export const FIOASYNC = 0x4004667d;

@@ -4,7 +4,14 @@ import type { Clock, Timespec } from '../../src/kern/clock.ts';
 import { type Credentials, rootCredentials } from '../../src/kern/credentials.ts';
 import { EPERM, ESRCH } from '../../src/kern/errno.ts';
 import { File, FREAD, FWRITE, FNONBLOCK } from '../../src/kern/file.ts';
-import { type Host, NO_IDENTITY, type ResourceUsage, type SignalOwner } from '../../src/kern/host.ts';
+import {
+  type CallerDescription,
+  type Host,
+  NO_IDENTITY,
+  ProcessEnding,
+  type ResourceUsage,
+  type SignalOwner,
+} from '../../src/kern/host.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import { EV_ONESHOT, type FilterOps, type Klist, type Knote } from '../../src/kern/klist.ts';
 import type { Operation } from '../../src/kern/operation.ts';
@@ -14,7 +21,10 @@ import { MemoryReadUio, type Segment, WriteUio } from '../../src/kern/uio.ts';
 import { anonymousPipeOps, type DescriptorTable, pipe2 } from '../../src/pipe/anonymous.ts';
 import type { PipeEnd } from '../../src/pipe/end.ts';
 import { Fifo } from '../../src/pipe/fifo.ts';
+import { queueFor } from '../../src/pipe/options/queue.ts';
 import { PipeSubsystem } from '../../src/pipe/subsystem.ts';
+import { checkAtEnd } from './checked.ts';
+import { Ledger } from './ledger.ts';
 
 /** Time that moves only when a test says so. */
 export class FakeClock implements Clock {
@@ -61,12 +71,29 @@ export class FakeHost implements Host {
     this.sigpipe.push(threadId);
   }
 
+  /** Signals that were sent to callers. Threads of 900 and more ignore them. */
+  readonly signalled: [threadId: number, signal: string][] = [];
+
+  signalCaller(threadId: number, signal: string, credentials: Credentials): number {
+    const owner = this.signalOwner(threadId, credentials);
+    if (typeof owner === 'number') return owner;
+    this.signalled.push([threadId, signal]);
+    return threadId < 900 ? 1 : 0;
+  }
+
   processOf(threadId: number): number {
     return threadId;
   }
 
-  describeThread(threadId: number): { process: number; command: string } {
-    return { process: threadId, command: 'fake' };
+  /** How processes have ended; the others run. */
+  readonly endings = new Map<number, ProcessEnding>();
+
+  endingOf(threadId: number): ProcessEnding {
+    return this.endings.get(threadId) ?? ProcessEnding.None;
+  }
+
+  describeThread(threadId: number): CallerDescription {
+    return { process: threadId, parent: 1, command: 'fake' };
   }
 
   describeDescriptor(): null {
@@ -92,6 +119,15 @@ export class FakeHost implements Host {
 
 export const user: Credentials = { uid: 1000, gid: 1000, pid: 500 };
 
+/** The calls of a kernel that have not ended. */
+const threads = new WeakMap<Kernel, Set<Thread>>();
+
+function threadsOf(kernel: Kernel): Set<Thread> {
+  let own = threads.get(kernel);
+  if (own === undefined) threads.set(kernel, (own = new Set()));
+  return own;
+}
+
 /** A call in progress: its result once it has ended, and means to signal it. */
 export class Call {
   readonly #kernel: Kernel;
@@ -101,9 +137,11 @@ export class Call {
   constructor(kernel: Kernel, operation: Operation<number>) {
     this.#kernel = kernel;
     this.thread.operation = operation;
+    threadsOf(kernel).add(this.thread);
     this.thread.onExit = (result) => {
       assert(this.result === null, 'an operation is answered once');
       this.result = result;
+      threadsOf(kernel).delete(this.thread);
     };
   }
 
@@ -167,9 +205,25 @@ export class World {
   /** PIPE_BUF is FreeBSD's 512 here unless a test wants the host's (decision D11). */
   constructor(options: { choose?: Chooser; pipeBufBytes?: number; maxPipeKvaBytes?: number } = {}) {
     this.kernel = new Kernel(this.host, options.choose ?? null);
-    this.pipes = new PipeSubsystem(this.kernel);
+    this.pipes = new PipeSubsystem(this.kernel, queueFor);
     this.pipes.pipeBufBytes = options.pipeBufBytes ?? 512;
     if (options.maxPipeKvaBytes !== undefined) this.pipes.budget.maximumBytes = options.maxPipeKvaBytes;
+    checkAtEnd(this);
+  }
+
+  /** Repeats the invariants, and adds up what users have: what accounts say is what there is. After every test, and any time. */
+  checkInvariants(): void {
+    this.pipes.checkInvariants();
+    this.kernel.callouts.checkInvariants();
+    const ledger = new Ledger();
+    this.addTo(ledger);
+    ledger.check(this.kernel.accounts);
+  }
+
+  /** Adds what is charged for. */
+  protected addTo(ledger: Ledger): void {
+    ledger.addPipes(this.pipes);
+    ledger.addThreads(threadsOf(this.kernel));
   }
 
   call(operation: Operation<number>): Call {
@@ -194,6 +248,13 @@ export class World {
     return this.#start(
       new ReadCall(this.kernel, file.ops.read(file, new MemoryReadUio([buffer]), user), buffer),
     );
+  }
+
+  /** A read by a process. */
+  readAs(file: File, count: number, credentials: Credentials): ReadCall {
+    const buffer = new Uint8Array(count);
+    const operation = file.ops.read(file, new MemoryReadUio([buffer]), credentials);
+    return this.#start(new ReadCall(this.kernel, operation, buffer));
   }
 
   readv(file: File, segments: Segment[]): Call {
@@ -315,6 +376,7 @@ export function countNotifications(end: PipeEnd): () => number {
     file: new File(0, anonymousPipeOps, user),
     flags: 0,
     fflags: 0,
+    savedFflags: 0,
     data: 0,
     filterOps: {
       detach: () => undefined,
@@ -338,6 +400,7 @@ export class TestKnote implements Knote {
   readonly file: File;
   flags = 0;
   fflags = 0;
+  readonly savedFflags = 0;
   data = 0;
   filterOps: FilterOps | null = null;
   hook: unknown = null;

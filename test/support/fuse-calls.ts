@@ -1,5 +1,5 @@
 import { Opcode, READ_LOCKOWNER } from '../../src/transports/raw/protocol/constants.ts';
-import { type Answer, Body, type FuseClient, handleOf, nodeidOf } from './fuse-client.ts';
+import { type Answer, Body, type Caller, type FuseClient, handleOf, nodeidOf } from './fuse-client.ts';
 
 export const ROOT = 1;
 export const LINUX_O_RDONLY = 0;
@@ -10,8 +10,8 @@ export const LINUX_O_NONBLOCK = 0o4000;
 const FOPEN_IN_PADDING = 0;
 
 /** LOOKUP: the body is the name. */
-export function lookup(client: FuseClient, parent: number, name: string): Answer {
-  return client.request(Opcode.LOOKUP, parent, new Body().name(name));
+export function lookup(client: FuseClient, parent: number, name: string, caller?: Caller): Answer {
+  return client.request(Opcode.LOOKUP, parent, new Body().name(name), caller);
 }
 
 /** The nodeid of a path from the root, each part looked up once. */
@@ -47,12 +47,18 @@ export function createBody(name: string, flags: number, mode = 0o644): Body {
 }
 
 /** struct fuse_read_in. */
-export function readBody(handle: number, count: number, flags = LINUX_O_RDONLY, offset = 0): Body {
+export function readBody(
+  handle: number,
+  count: number,
+  flags = LINUX_O_RDONLY,
+  offset = 0,
+  readFlags = READ_LOCKOWNER,
+): Body {
   return new Body()
     .u64(handle) // fh
     .u64(offset) // offset
     .u32(count) // size
-    .u32(READ_LOCKOWNER) // read_flags
+    .u32(readFlags) // read_flags
     .u64(0) // lock_owner
     .u32(flags) // flags
     .u32(0); // padding
@@ -78,6 +84,38 @@ export function releaseBody(handle: number): Body {
     .u32(0) // flags
     .u32(0) // release_flags
     .u64(0); // lock_owner
+}
+
+/** struct fuse_flush_in. */
+export function flushBody(handle: number, owner: number): Body {
+  return new Body()
+    .u64(handle) // fh
+    .u32(0) // unused
+    .u32(0) // padding
+    .u64(owner); // lock_owner
+}
+
+/** A range to lock, with both ends, by default the whole file; `owner` counts for fcntl. */
+export interface LockRange {
+  readonly type: number;
+  readonly owner?: bigint;
+  readonly start?: bigint;
+  readonly end?: bigint;
+  readonly pid?: number;
+  readonly flags?: number;
+}
+
+/** struct fuse_lk_in. */
+export function lockBody(handle: number, lock: LockRange): Body {
+  return new Body()
+    .u64(handle) // fh
+    .u64(lock.owner ?? 1n) // owner
+    .u64(lock.start ?? 0n) // lk.start
+    .u64(lock.end ?? 2n ** 63n - 1n) // lk.end
+    .u32(lock.type) // lk.type
+    .u32(lock.pid ?? 700) // lk.pid
+    .u32(lock.flags ?? 0) // lk_flags
+    .u32(0); // padding
 }
 
 /** struct fuse_interrupt_in. */

@@ -1,13 +1,16 @@
 import { assert } from '../../src/kern/assert.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
-import type { Device } from '../../src/transports/raw/device.ts';
-import { GatherUio } from '../../src/transports/raw/gather-uio.ts';
+import type { Device } from '../../src/transports/raw/device/device.ts';
+import { GatherUio } from '../../src/transports/raw/device/gather-uio.ts';
 import { Opcode, OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
 import type { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';
-import { Session } from '../../src/transports/raw/session.ts';
-import { FileSystem } from '../../src/vfs/file-system.ts';
+import { rawTransport } from '../../src/transports/raw/raw-transport.ts';
+import { Session } from '../../src/transports/raw/session/session.ts';
+import { FileSystem } from '../../src/tree/file-system.ts';
+import { checkAtEnd } from './checked.ts';
 import { FakeHost } from './engine.ts';
+import { checkFileSystem } from './tree-checks.ts';
 
 /** The body of a request, field by field, as the structures of fuse.h lay it out: little-endian and without padding of its own. */
 export class Body {
@@ -174,11 +177,25 @@ export class FuseClient {
   /** `agrees`: sends INIT first; without it the session knows no other request. */
   constructor({ agrees = true } = {}) {
     const identity = { uid: 0, gid: 0, version: '9.9', pid: 1 };
-    this.fileSystem = new FileSystem(new Kernel(this.host), identity);
+    this.fileSystem = new FileSystem(new Kernel(this.host), {
+      identity,
+      transport: rawTransport(() => this.session, {
+        findMappers: null,
+        findSleepers: null,
+        findHandle: null,
+      }),
+    });
     this.session = new Session(this.fileSystem, this.device);
+    checkAtEnd(this);
     if (!agrees) return;
     this.request(Opcode.INIT, 0, initBody(7, 45));
     this.device.sent.length = 0;
+  }
+
+  /** Repeats the invariants of the session and of everything below it. After every test, and any time. */
+  checkInvariants(): void {
+    this.session.checkInvariants();
+    checkFileSystem(this.fileSystem, this.session.requests.all());
   }
 
   /** Requests from now on have uniques above this one. */

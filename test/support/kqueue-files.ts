@@ -30,7 +30,7 @@ export class TextQueue {
   async change(...lines: string[]): Promise<0 | string> {
     const text = lines.map((line) => `${line}\n`).join('');
     const { result } = await this.driver.write(this.fd, text);
-    if (result < 0) return errnoName(-result);
+    if (result < 0) return errnoName(result);
     if (result !== text.length) throw new Error(`${result} of ${text.length} bytes were written`);
     return 0;
   }
@@ -39,7 +39,7 @@ export class TextQueue {
   async take(count = READ_BYTES): Promise<string[]> {
     const { result, text } = await this.driver.read(this.fd, count);
     if (result === EAGAIN) return [];
-    if (result < 0) throw new Error(`read failed with ${errnoName(-result)}`);
+    if (result < 0) throw new Error(`read failed with ${errnoName(result)}`);
     if (!text!.endsWith('\n')) throw new Error(`"${text!}" is not whole lines`);
     return text!.slice(0, -1).split('\n');
   }
@@ -95,7 +95,7 @@ export class BinaryQueue {
       count: count * RECORD_BYTES,
     });
     if (result === EAGAIN) return [];
-    if (result < 0) throw new Error(`read failed with ${errnoName(-result)}`);
+    if (result < 0) throw new Error(`read failed with ${errnoName(result)}`);
     return decodeRecords(text!);
   }
 

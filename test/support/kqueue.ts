@@ -9,13 +9,14 @@ import type { Operation } from '../../src/kern/operation.ts';
 import type { Chooser } from '../../src/kern/scheduler.ts';
 import { kevent } from '../../src/kqueue/call.ts';
 import { createKqueue, openKqueue, textKqueueOps } from '../../src/kqueue/file.ts';
-import type { Vnode } from '../../src/kqueue/filters/vnode.ts';
+import type { Vnode } from '../../src/vfs/vnode-filters.ts';
 import { handleOf } from '../../src/kqueue/handle.ts';
 import { type Change, EV_ADD, Given, type Ident, type Kevent, type Udata } from '../../src/kqueue/kevent.ts';
 import type { Kqueue } from '../../src/kqueue/kqueue.ts';
 import type { IdentResolver } from '../../src/kqueue/resolver.ts';
-import { KqueueSubsystem } from '../../src/kqueue/system.ts';
+import { KqueueSubsystem } from '../../src/kqueue/subsystem.ts';
 import { Call, openFlags, user, World } from './engine.ts';
+import { checkHandles, type Ledger } from './ledger.ts';
 
 /** Values of a change that are not its key. */
 interface ChangeValues {
@@ -50,12 +51,12 @@ export class FakeProcesses implements ProcessEvents {
   readonly zombies = new Map<number, number>();
   /** Who watches which process, and for what. */
   readonly watches = new Map<number, { watcher: ProcessWatcher; kinds: number }>();
-  /** Processes that cannot be watched: the errno. */
+  /** Processes that cannot be watched: a negative errno. */
   readonly refused = new Map<number, number>();
 
   watch(pid: number, kinds: number, watcher: ProcessWatcher, _credentials: Credentials): number {
     const refusal = this.refused.get(pid);
-    if (refusal !== undefined) return -refusal;
+    if (refusal !== undefined) return refusal;
     const status = this.zombies.get(pid);
     if (status !== undefined && (kinds & ProcessEventKind.Exit) !== 0) {
       watcher.exited(status);
@@ -66,6 +67,15 @@ export class FakeProcesses implements ProcessEvents {
     assert(other === watcher, 'a process has one watcher');
     this.watches.set(pid, { watcher, kinds });
     return 0;
+  }
+
+  /** How often it was asked, and what it has to tell then. */
+  catchUps = 0;
+  untold: (() => void)[] = [];
+
+  catchUp(): void {
+    this.catchUps++;
+    for (const tell of this.untold.splice(0)) tell();
   }
 
   unwatch(pid: number, watcher: ProcessWatcher): void {
@@ -149,6 +159,8 @@ export class KqueueWorld extends World implements IdentResolver {
   /** How often the host was asked for the process of a thread. */
   processQuestions = 0;
   #lastDescriptor = 2;
+  /** Open files of kqueues. */
+  readonly #files = new Set<File>();
 
   constructor(options: { choose?: Chooser; processEvents?: ProcessEvents | null } = {}) {
     super(options);
@@ -160,6 +172,19 @@ export class KqueueWorld extends World implements IdentResolver {
         return this.threads.get(thread) ?? thread;
       },
     });
+  }
+
+  override checkInvariants(): void {
+    super.checkInvariants();
+    this.kqueues.checkInvariants();
+    // Whether a call on a file sleeps is not known here.
+    checkHandles(this.#files, () => this.kernel.scheduler.sleepingCount > 0);
+  }
+
+  protected override addTo(ledger: Ledger): void {
+    super.addTo(ledger);
+    ledger.addKqueues(this.kqueues);
+    ledger.addFiles(this.#files, { areCounted: false });
   }
 
   resolve(
@@ -181,8 +206,7 @@ export class KqueueWorld extends World implements IdentResolver {
   }
 
   /** Gives an open file a number in process 500 (or another). */
-  descriptor(file: File, pid = user.pid): number {
-    const number = ++this.#lastDescriptor;
+  descriptor(file: File, pid = user.pid, number = ++this.#lastDescriptor): number {
     const table = this.#descriptors.get(pid) ?? new Map<number, File>();
     this.#descriptors.set(pid, table.set(number, file));
     return number;
@@ -207,6 +231,7 @@ export class KqueueWorld extends World implements IdentResolver {
   kqueue(credentials = user): File {
     const file = createKqueue(this.kqueues, { allocate: () => 3 }, credentials);
     assert(typeof file !== 'number', 'kqueue succeeds');
+    this.#files.add(file);
     return file;
   }
 
@@ -214,6 +239,7 @@ export class KqueueWorld extends World implements IdentResolver {
   textFile(mode = 'rwn', kqueue: Kqueue | null = null, credentials = user): File {
     const file = new File(openFlags(mode), textKqueueOps, credentials);
     openKqueue(file, kqueue ?? this.kqueues.create(credentials)!, textKqueueOps);
+    this.#files.add(file);
     return file;
   }
 

@@ -1,4 +1,4 @@
-import { accessSync, mkdtempSync, rmdirSync } from 'node:fs';
+import { accessSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,14 +40,15 @@ export class TestMount {
     this.server = server;
   }
 
-  /** Mounts with `ipcfs mount -f`. `args`: options of the command; `wrapper`: a command that starts it with fewer rights. */
+  /** Mounts with `ipcfs mount -f`. `args`: options of the command; `wrapper`: a command that starts it with fewer rights; `directory`: a new one to mount on. */
   static async start(
     args: readonly string[] = [],
-    { wrapper = [] }: { wrapper?: readonly string[] } = {},
+    { wrapper = [], directory }: { wrapper?: readonly string[]; directory?: string } = {},
   ): Promise<TestMount> {
     const reason = missing();
     if (reason !== null) throw new Error(reason);
-    const directory = mkdtempSync(join(tmpdir(), 'ipcfs-test-'));
+    if (directory === undefined) directory = mkdtempSync(join(tmpdir(), 'ipcfs-test-'));
+    else mkdirSync(directory);
     const [command, ...rest] = [...wrapper, process.execPath, mainProgram, 'mount', '-f', ...args, directory];
     const server = new Running(command, rest, { timeoutMs: 600_000 });
     const mount = new TestMount(directory, server);
@@ -107,9 +108,16 @@ export class TestMount {
     return `pipes/${name}`;
   }
 
-  /** The rows of info/NAME. */
+  /** The rows of info/NAME; of `waits` those of blocked calls. */
   async table(name: string): Promise<Row[]> {
-    return JSON.parse(await this.output(`cat info/${name}.json`)) as Row[];
+    const rows = JSON.parse(await this.output(`cat info/${name}.json`)) as Row[];
+    return name === 'waits' ? rows.filter((row) => row['inferred'] === '-') : rows;
+  }
+
+  /** The rows of info/waits that /proc tells of. */
+  async inferredWaits(): Promise<Row[]> {
+    const rows = JSON.parse(await this.output('cat info/waits.json')) as Row[];
+    return rows.filter((row) => row['inferred'] !== '-');
   }
 
   /** The row of info/pipes for `path`. */

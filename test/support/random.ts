@@ -34,6 +34,9 @@ export class Random {
   }
 }
 
+/** Thousands of random histories take a quiet machine seconds, and a busy one minutes. */
+export const longTest = { timeout: 300_000 };
+
 /** The seed that IPCFS_SEED asks for, or a new one. Tests print it, so that a failure can be repeated. */
 export function seedFromEnvironment(): number {
   const text = process.env['IPCFS_SEED'];

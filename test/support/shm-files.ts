@@ -12,7 +12,7 @@ export const nobody = { uid: 65534, gid: 65534 } as const;
 
 const ANSWER_BYTES = 65536;
 
-/** One open shm/ctl: requests, and the answers to them. */
+/** One open control file: requests, and the answers to them. */
 export class ControlFile {
   readonly driver: Driver;
   readonly #fd: number;
@@ -23,9 +23,9 @@ export class ControlFile {
   }
 
   /** `options`: as whom. */
-  static async open(mount: TestMount, options: RunOptions = {}): Promise<ControlFile> {
+  static async open(mount: TestMount, options: RunOptions = {}, path = 'shm/ctl'): Promise<ControlFile> {
     const driver = await mount.driver(options);
-    return new ControlFile(driver, await driver.open('shm/ctl', 'rw'));
+    return new ControlFile(driver, await driver.open(path, 'rw'));
   }
 
   /** The answer to one request. */
@@ -63,7 +63,7 @@ export class ControlFile {
 
 /** `ok`, or the name of the error that a call returned. */
 export function errnoOf(result: number): string {
-  return result < 0 ? errnoName(-result) : 'ok';
+  return result < 0 ? errnoName(result) : 'ok';
 }
 
 /** open(2) by a driver: `ok` (and closed again), or the name of the error. */

@@ -15,6 +15,7 @@ import { shmget } from '../../src/shm/shmget.ts';
 import { shmLock, shmUnlock } from '../../src/shm/shmlock.ts';
 import { ShmSubsystem } from '../../src/shm/subsystem.ts';
 import { type Call, user, World } from './engine.ts';
+import type { Ledger } from './ledger.ts';
 
 export const PAGE = PAGE_SIZE_BYTES;
 /** Neither `user` nor in its group. */
@@ -25,7 +26,7 @@ const FIRST_ADDRESS = 0x1000_0000;
 
 /** Which of a host's calls fail, and with what. */
 interface Fault {
-  /** A positive errno, 0 for success. */
+  /** A negative errno, 0 for success. */
   error: number;
   /** Calls that succeed before the error. */
   after: number;
@@ -69,7 +70,7 @@ export class FakeBacking implements SegmentBacking {
     this.lockCalls++;
     const error = takeFault(this.#memory.lockFault);
     this.isLocked = error === 0;
-    return -error;
+    return error;
   }
 
   unlock(): void {
@@ -99,7 +100,7 @@ export class FakeMemory implements SegmentMemory {
     assert(sizeBytes % PAGE === 0, 'memory is asked for in pages');
     if (this.gate !== null) yield* sleep(this.gate, { ...hostSleep, interruptible: false });
     const error = takeFault(this.allocateFault);
-    if (error !== 0) return -error;
+    if (error !== 0) return error;
     const backing = new FakeBacking(this, sizeBytes);
     this.live.add(backing);
     return backing;
@@ -108,7 +109,7 @@ export class FakeMemory implements SegmentMemory {
   reserveTable(slotCount: number): number {
     const error = takeFault(this.tableFault);
     if (error === 0) this.tableSlots += slotCount;
-    return -error;
+    return error;
   }
 
   releaseTable(slotCount: number): void {
@@ -144,7 +145,7 @@ export class FakeSpace implements AddressSpace {
       if (woken === WakeReason.Interrupted) return -ENOMEM;
     }
     const error = takeFault(this.mapFault);
-    if (error !== 0) return -error;
+    if (error !== 0) return error;
     const place = address ?? this.#freeAddress();
     if ((place === 0 && !this.allowsPageZero) || this.#isTaken(place, sizeBytes)) return -ENOMEM;
     assert(!(backing as FakeBacking).isFree, 'what is mapped exists');
@@ -204,7 +205,7 @@ export class FakeSpace implements AddressSpace {
     assert(mapping?.sizeBytes === sizeBytes, 'what is wired is mapped');
     const error = takeFault(fault);
     if (error === 0) mapping.isWired = isWired;
-    return -error;
+    return error;
   }
 
   #at(address: number): { mapping: Mapping; offset: number } | null {
@@ -261,6 +262,16 @@ export class ShmWorld extends World {
     const call = super.call(operation);
     this.check();
     return call;
+  }
+
+  override checkInvariants(): void {
+    super.checkInvariants();
+    this.check();
+  }
+
+  protected override addTo(ledger: Ledger): void {
+    super.addTo(ledger);
+    ledger.addSegments(this.shm);
   }
 
   check(): void {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { explain, type FuseModule, loadModule } from '../../src/transports/fuse-native/binding.ts';
 import { dialectOf } from '../../src/transports/fuse-native/dialect.ts';
-import { MountFailure } from '../../src/transports/transport.ts';
+import { MountFailure } from '../../src/transports/common/transport.ts';
 
 function failure(message: string, code?: string): Error {
   return Object.assign(new Error(message), code === undefined ? {} : { code });

@@ -87,8 +87,8 @@ describe('recording', () => {
     metrics.end(kind, -5000, 1, 0);
     metrics.hasRead(Engine.Pipe, 2 ** 40);
     expect([...metrics.errors(kind)]).toEqual([
-      [EAGAIN, 2],
-      [133, 1],
+      [-EAGAIN, 2],
+      [-133, 1],
     ]);
     expect([metrics.readBytes(Engine.Pipe), metrics.readBytes(Engine.Tree)]).toEqual([2 ** 40, 0]);
   });
@@ -147,6 +147,6 @@ describe('what a session reports', () => {
     client.error(4000, 1);
     client.send(Opcode.FORGET, 1, readBody(0, 0));
     expect(['statfs', 'read', 'unknown', 'forget', 'write'].map(total)).toEqual([1, 1, 2, 1, 0]);
-    expect([...operations.errors(operations.kind('read'))]).toEqual([[EBADF, 1]]);
+    expect([...operations.errors(operations.kind('read'))]).toEqual([[-EBADF, 1]]);
   });
 });

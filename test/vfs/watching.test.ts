@@ -5,10 +5,11 @@ import { NO_IDENTITY, UNKNOWN_IDENTITY } from '../../src/kern/host.ts';
 import { EVFILT_READ } from '../../src/kern/klist.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
 import type { Operation } from '../../src/kern/operation.ts';
-import { UNDECIDED } from '../../src/kqueue/resolver.ts';
-import { FileSystem } from '../../src/vfs/file-system.ts';
+import { ELSEWHERE, UNDECIDED } from '../../src/kqueue/resolver.ts';
+import { FileSystem } from '../../src/tree/file-system.ts';
 import type { OpenFile } from '../../src/vfs/open-file.ts';
-import { type HandleFinder, TreeResolver } from '../../src/vfs/watching.ts';
+import { TreeResolver } from '../../src/tree/ident-resolver.ts';
+import { noTransport } from '../../src/vfs/transport.ts';
 import { FakeHost, user } from '../support/engine.ts';
 
 const DESCRIPTOR = 5;
@@ -23,10 +24,7 @@ let asked: number | null;
 beforeEach(() => {
   const host = new FakeHost();
   fileSystem = new FileSystem(new Kernel(Object.assign(host, { describeDescriptor: () => described })), {
-    uid: 0,
-    gid: 0,
-    version: '0',
-    pid: 1,
+    identity: { uid: 0, gid: 0, version: '0', pid: 1 },
   });
   described = null;
   asked = null;
@@ -43,8 +41,8 @@ function find(): File | number {
   function* ask(): Operation<number> {
     return asked!;
   }
-  const finder: HandleFinder | null = asked === null ? null : ask;
-  const resolver = new TreeResolver(fileSystem.root, fileSystem.openFiles, () => finder);
+  const transport = { ...noTransport, findHandle: asked === null ? null : ask };
+  const resolver = new TreeResolver(fileSystem.root, fileSystem.openFiles, transport);
   const resolve = () => resolver.resolve(null!, DESCRIPTOR, EVFILT_READ, user, null);
   const first = resolve();
   if (first !== UNDECIDED) return first;
@@ -68,7 +66,7 @@ test('a descriptor is the open file of its identity and access mode', () => {
   says(9);
   expect(find()).toBe(-EBADF);
   described = null;
-  expect(find()).toBe(-EBADF);
+  expect(find()).toBe(ELSEWHERE);
 });
 
 test('files that have been closed are not found, in whatever order they went', () => {

@@ -20,7 +20,7 @@ const SCRIPTS: readonly string[] = [
   'exec 3>shm/KEY; cat shm/KEY',
   'exec 3<>shm/ctl; echo "get KEY 1M create" >&3; read -r ok id <&3; echo "attach $id" >&3; echo "rmid $id" >&3; sleep 60',
   'mkdir pairs/N; exec 3<>pairs/N/0; cat pairs/N/1',
-  'while :; do ls -lR . ; cat info/*; done',
+  'while :; do ls -lR . ; cat $(find info -maxdepth 1 -type f); done',
   'while :; do : > P.new; mv P.new P; done',
 ];
 

@@ -1,12 +1,16 @@
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { namesFile } from '../../kqueue/kevent.ts';
+import { outputOf } from '../../host/run-program.ts';
+import { namesFile } from '../../kqueue/filters/list.ts';
 import { filterNumbers, flagOptions, noteOptions, verbFlags } from '../../kqueue/words.ts';
 import type { Candidate } from './values.ts';
 
 /** A mount that does not answer must not hold up a shell. */
 const LIST_TIMEOUT_MS = 1000;
+/**
+ * Names that mean themselves to every shell, in quotes and without. Any user makes names, and bash puts a candidate into the line as it
+ * is: one of the others could end the quotes and begin a command. (A name with a blank cannot be written in a change either.)
+ */
+const PLAIN_NAME = /^[\p{L}\p{N}._+@%:,=-]+\/?$/u;
 const VALUE_OPTIONS = ['data=', 'fflags=', 'udata='];
 
 /**
@@ -53,14 +57,6 @@ async function paths(word: string, directory: string | null): Promise<string[]> 
 }
 
 async function list(directory: string): Promise<string[]> {
-  try {
-    const { stdout } = await promisify(execFile)('ls', ['-1p', '--', directory], {
-      timeout: LIST_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-    });
-    // A name with a blank cannot be written in a change.
-    return stdout.split('\n').filter((name) => name !== '' && !name.includes(' '));
-  } catch {
-    return [];
-  }
+  const text = await outputOf('ls', ['-1p', '--', directory], LIST_TIMEOUT_MS);
+  return (text ?? '').split('\n').filter((name) => PLAIN_NAME.test(name));
 }

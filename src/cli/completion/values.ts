@@ -38,9 +38,14 @@ export async function valuesOf(what: Argument | Option, place: Place): Promise<V
     case 'DIR':
       return { candidates: place.command.name() === 'mount' ? [] : ipcfsMounts(), files: 'directories' };
     case 'FILE':
+    case 'COMMAND':
       return { candidates: [], files: 'files' };
     case 'NAME=VALUE':
       return { candidates: await tunables(), files: 'none' };
+    case 'PIPE':
+      return { candidates: ipcfsMounts().map(pipesOf), files: 'files' };
+    case 'OPTION':
+      return { candidates: await pipeOptions(place.command.name() === 'unset'), files: 'none' };
     case 'CHANGE':
       return { candidates: await completeChange(place.word, place.operands[0] ?? null), files: 'none' };
     case 'TOPIC':
@@ -53,6 +58,21 @@ export async function valuesOf(what: Argument | Option, place: Place): Promise<V
 function ipcfsMounts(): Candidate[] {
   const entries = mountTable().filter(isIpcfsMount);
   return entries.map(({ directory }) => ({ value: directory, description: 'ipcfs' }));
+}
+
+function pipesOf({ value, description }: Candidate): Candidate {
+  return { value: `${value}/pipes/`, description, isOpen: true };
+}
+
+async function pipeOptions(areNamed: boolean): Promise<Candidate[]> {
+  const { OPTION_VALUES } = await import('../../pipe/pipe-options.ts');
+  const names = Object.entries(OPTION_VALUES);
+  if (areNamed) return ['all', ...names.map(([name]) => name)].map((value) => ({ value, description: '' }));
+  return names.flatMap(([name, values]) => {
+    if (values === null) return [{ value: name, description: '' }];
+    if (values.length === 0) return [{ value: `${name}=`, description: '', isOpen: true }];
+    return values.map((value) => ({ value: `${name}=${value}`, description: '' }));
+  });
 }
 
 /** The registry needs the C library, which other completions do not wait for. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { UsageFailure } from '../failure.ts';
+import { UsageFailure } from '../failures.ts';
 import { renderRows } from './terminal.ts';
 import { TOPICS } from './topics.ts';
 
@@ -32,14 +32,35 @@ export async function helpCommand(root: Command, name: string | undefined): Prom
   process.stdout.write(texts.join('\n'));
 }
 
-/** Other commands need neither the Markdown parser nor the tunables, and do not wait for them. */
+/** Other commands need neither the Markdown parser nor a tree, and do not wait for them. */
 async function topicText(name: string): Promise<string> {
   const [{ findTopic }, { renderForTerminal }] = await Promise.all([
     import('./topic-text.ts'),
     import('./terminal.ts'),
   ]);
   const text = renderForTerminal(findTopic(name).tokens, terminalColumns());
-  if (name !== 'sysctl') return text;
-  const { tunableRows } = await import('./tunables.ts');
-  return `${text}\n${renderRows(tunableRows(), terminalColumns()).join('\n')}\n`;
+  const rows = await topicRows(name);
+  return rows.length === 0 ? text : `${text}\n${renderRows(rows, terminalColumns()).join('\n')}\n`;
+}
+
+/** What a topic lists beside the text of the README. */
+async function topicRows(name: string): Promise<string[][]> {
+  switch (name) {
+    case 'sysctl':
+      return (await import('./tunables.ts')).tunableRows();
+    case 'info':
+      return (await import('./columns.ts')).infoColumnRows();
+    default:
+      return [];
+  }
+}
+
+export function defineHelp(root: Command): void {
+  root
+    .command('help')
+    .description('show the help of a command, or a topic')
+    .argument('[TOPIC]', 'a command or a topic')
+    .action(async (name: string | undefined) => {
+      await helpCommand(root, name);
+    });
 }

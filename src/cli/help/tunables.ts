@@ -1,12 +1,12 @@
 import { PortableHost } from '../../host/portable-host.ts';
 import { Kernel } from '../../kern/kernel.ts';
 import { isTunable, type SysctlVariable } from '../../kern/sysctl.ts';
-import { FileSystem } from '../../vfs/file-system.ts';
+import { FileSystem } from '../../tree/file-system.ts';
 
 /** What can be set, in a tree that nobody mounts: the values are the defaults on this machine. */
 export function tunableVariables(): SysctlVariable[] {
   const kernel = new Kernel(new PortableHost());
-  new FileSystem(kernel, { uid: 0, gid: 0, version: '', pid: 0 });
+  new FileSystem(kernel, { identity: { uid: 0, gid: 0, version: '', pid: 0 } });
   return [...kernel.sysctls.all()].filter(isTunable);
 }
 

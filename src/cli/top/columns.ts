@@ -1,4 +1,5 @@
-import { bar, byteCount, type Charset, duration, printable } from '../format.ts';
+import { printable } from '../printable.ts';
+import { bar, byteCount, type Charset, duration } from '../tables/format.ts';
 import {
   blockedOn,
   byInterest,
@@ -9,8 +10,8 @@ import {
   segmentName,
   type WaitRow,
   waitsByObject,
-} from '../objects.ts';
-import type { Tables } from '../tables.ts';
+} from '../tables/objects.ts';
+import type { Tables } from '../tables/tables.ts';
 import type { Style } from './lines.ts';
 import type { Facts, Rate, Sorting, TableName } from './state.ts';
 

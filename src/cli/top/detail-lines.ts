@@ -1,6 +1,7 @@
-import { byteCount, duration, fit, printable, widthOf } from '../format.ts';
-import { commandOf, queuedBytes } from '../objects.ts';
-import type { Tables } from '../tables.ts';
+import { printable } from '../printable.ts';
+import { byteCount, duration, fit, widthOf } from '../tables/format.ts';
+import { commandOf, queuedBytes } from '../tables/objects.ts';
+import type { Tables } from '../tables/tables.ts';
 import type { TopTable } from './columns.ts';
 import { hexBytesPerLine, hexLines } from './hex.ts';
 import { line, type Line } from './lines.ts';

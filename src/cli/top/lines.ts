@@ -1,4 +1,4 @@
-import { type Charset, fit, widthOf } from '../format.ts';
+import { type Charset, fit, widthOf } from '../tables/format.ts';
 
 /** What a piece of text is, for whoever gives it a colour. */
 export type Style = 'plain' | 'title' | 'dim' | 'selected' | 'alarm' | 'calm' | 'warm' | 'full';

@@ -1,4 +1,4 @@
-import type { PipeRow } from '../objects.ts';
+import type { PipeRow } from '../tables/objects.ts';
 import type { Rate } from './state.ts';
 
 /** Makes rates of the totals of info/pipes, from one look to the next. */

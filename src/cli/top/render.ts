@@ -1,5 +1,7 @@
-import { bar, byteCount, type Charset, counted, duration, fit, printable } from '../format.ts';
-import type { WaitRow } from '../objects.ts';
+import { type Deadlock, isCertain } from '../blocked-calls/wait-graph.ts';
+import { printable, printableWords } from '../printable.ts';
+import { bar, byteCount, type Charset, counted, duration, fit } from '../tables/format.ts';
+import type { WaitRow } from '../tables/objects.ts';
 import { arrange, topTable, type TopTable } from './columns.ts';
 import { detailLines } from './detail-lines.ts';
 import { hexBytesPerLine } from './hex.ts';
@@ -112,7 +114,7 @@ function waitingLine({ trouble, tables, deadlocks }: Facts, columns: number, cha
   if (first !== undefined) {
     const who = first.calls.map(callerOf).join(', ');
     const more = others.length > 0 ? ` and ${others.length} more` : '';
-    const text = `${first.doubts.length === 0 ? 'DEADLOCK' : 'possible deadlock'}${more}: ${who}`;
+    const text = `${headOf(first)}${more}: ${who}`;
     return line(fit(text, columns, 'left', charset), 'alarm');
   }
   const waits = tables.waits ?? [];
@@ -122,15 +124,15 @@ function waitingLine({ trouble, tables, deadlocks }: Facts, columns: number, cha
   return line(fit(text, columns, 'left', charset));
 }
 
+function headOf(deadlock: Deadlock): string {
+  if (isCertain(deadlock)) return 'DEADLOCK';
+  return deadlock.doubts.length === 0 ? 'likely deadlock' : 'possible deadlock';
+}
+
 /** `bash 4711 on pipes/a`. */
 function callerOf({ process, pid, command, object }: WaitRow): string {
   const who = process === '-' ? `thread ${pid}` : `${printable(command)} ${process}`;
   return `${who} on ${printable(object)}`;
-}
-
-/** A sentence: its blanks stay. */
-function printableWords(text: string): string {
-  return text.split(' ').map(printable).join(' ');
 }
 
 const TITLES: Readonly<Record<TableName, string>> = {

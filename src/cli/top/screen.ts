@@ -1,5 +1,5 @@
 import terminalKit from 'terminal-kit';
-import { widthOf } from '../format.ts';
+import { widthOf } from '../tables/format.ts';
 import type { Line, Style } from './lines.ts';
 
 type Attributes = terminalKit.ScreenBuffer.Attributes;

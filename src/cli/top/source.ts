@@ -1,10 +1,10 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lookAtWaits } from '../holders.ts';
-import { answered, explain, type MountPoint } from '../mount-calls.ts';
-import { lastingWaits, segmentName } from '../objects.ts';
-import { readUsage } from '../status.ts';
-import { readTable, type Tables } from '../tables.ts';
+import { lookAtWaits } from '../blocked-calls/holders.ts';
+import { answered, explain, type MountPoint } from '../tables/mount-calls.ts';
+import { lastingWaits, segmentName } from '../tables/objects.ts';
+import { readUsage } from '../status/status.ts';
+import { readTable, type Tables } from '../tables/tables.ts';
 import { RateMeter } from './rates.ts';
 import { type Detail, type Facts, TABLE_NAMES, type TableName } from './state.ts';
 

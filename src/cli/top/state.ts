@@ -1,5 +1,5 @@
-import type { Tables } from '../tables.ts';
-import type { Deadlock } from '../wait-graph.ts';
+import type { Tables } from '../tables/tables.ts';
+import type { Deadlock } from '../blocked-calls/wait-graph.ts';
 
 /** The tables of the view, in the order in which Tab goes through them. */
 export const TABLE_NAMES = ['pipes', 'kqueues', 'shm', 'waits'] as const;

@@ -1,7 +1,7 @@
 import { exitNow } from '../../host/linux/libc.ts';
-import { CommandFailure, report, UnansweredFailure } from '../failure.ts';
-import { charsetOf } from '../format.ts';
-import { mountPoint } from '../mount-calls.ts';
+import { CommandFailure, report, UnansweredFailure } from '../failures.ts';
+import { charsetOf } from '../tables/format.ts';
+import { mountPoint } from '../tables/mount-calls.ts';
 import { pressed } from './keys.ts';
 import { hexWindow, render, type Rendered } from './render.ts';
 import { Screen } from './screen.ts';

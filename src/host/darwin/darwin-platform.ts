@@ -1,7 +1,7 @@
 import { HeapStorageMemory } from '../../shm/storage.ts';
-import type { Platform, RunProgram } from '../platform.ts';
+import type { Platform } from '../platform.ts';
 import { PortableHost } from '../portable-host.ts';
-import { runProgram } from '../run-program.ts';
+import { type RunProgram, runProgram } from '../run-program.ts';
 
 const PIPE_BUF_BYTES = 512;
 
@@ -32,6 +32,7 @@ export function createDarwinPlatform(run: RunProgram = runProgram): Platform {
     findDescriptors: null,
     createMemory: () => new HeapStorageMemory(),
     createProcessEvents: () => null,
+    detach: () => false,
     async unmount(directory) {
       for (const [program, ...args] of UNMOUNTERS) {
         if ((await run(program!, [...args, directory])) === 0) return true;

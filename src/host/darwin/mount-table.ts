@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import type { MountEntry } from '../linux/mount-table.ts';
+import type { MountEntry } from '../linux/mounts/mount-table.ts';
 
 const TIMEOUT_MS = 5000;
 

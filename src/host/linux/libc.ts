@@ -23,10 +23,9 @@ export const libraryFailure: LibraryFailure | null =
       )
     : null;
 
-/**
- * The C library calls that a mount needs. Results are as in C: -1 with `errno()`. Addresses of structures are passed as typed
- * arrays, laid out here for 64-bit Linux.
- */
+// The calls of the C library that a mount needs; those about memory are in memory/memory-calls.ts. Results are as in C: -1, and then
+// `failure()` tells why. Addresses of structures are passed as typed arrays, laid out here for 64-bit Linux.
+
 type Pointer = ArrayBufferView | null;
 
 /**
@@ -115,14 +114,24 @@ export const recvmsg = define('int recvmsg(int, void*, int)') as (
   flags: number,
 ) => number;
 
-/** The error number of the last call of this thread. */
-export function errno(): number {
-  return koffi!.errno();
+/** Why the last call of this thread has failed: a negative errno. */
+export function failure(): number {
+  return -koffi!.errno();
 }
 
 /** The address of the bytes that a view shows. Stable: array buffers do not move. */
 export function addressOf(view: Pointer): bigint {
   return koffi!.address(view);
+}
+
+/** Memory that was mapped, as a buffer: not to be touched any more once it is unmapped. */
+export function memoryAt(address: number, sizeBytes: number): ArrayBuffer {
+  return koffi!.view(address, sizeBytes);
+}
+
+/** Declares a structure, member by member with its C type, for prototypes that return it. */
+export function declareStructure(name: string, members: Readonly<Record<string, string>>): void {
+  koffi?.struct(name, members);
 }
 
 const SYS_tkill = 200;
@@ -154,6 +163,7 @@ export const EFD_CLOEXEC = 0o2000000;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
+export const MNT_FORCE = 1;
 export const MNT_DETACH = 2;
 export const SIGPIPE = 13;
 export const SIGIO = 29;
@@ -162,40 +172,7 @@ export const SOCK_STREAM = 1;
 export const SOCK_CLOEXEC = 0o2000000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
-/** A setting of glibc's allocator. 1, or 0 for one that it does not take. */
-const mallocTrim = define('int malloc_trim(size_t)') as (padBytes: number) => number;
-
-/** Gives pages back that the C library keeps although nobody has them; nothing where it cannot. */
-export function trimFreedMemory(): void {
-  try {
-    mallocTrim(0);
-  } catch {
-    // musl has no such call, and keeps little.
-  }
-}
-
-interface MallocInfo {
-  readonly fordblks: bigint | number;
-}
-const MALLOC_INFO_WORDS = [
-  ...['arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks', 'fsmblks', 'uordblks', 'fordblks'],
-  'keepcost',
-];
-koffi?.struct('mallinfo2', Object.fromEntries(MALLOC_INFO_WORDS.map((word) => [word, 'size_t'])));
-const mallinfo2 = define('mallinfo2 mallinfo2()') as () => MallocInfo;
-
-/** Bytes that the C library could give to the next who asks, without asking the kernel; 0 where it does not say (glibc 2.33). */
-export function freedBytes(): number {
-  try {
-    return Number(mallinfo2().fordblks);
-  } catch {
-    return 0;
-  }
-}
-
-export const mallopt = define('int mallopt(int, int)') as (setting: number, value: number) => number;
-
-const fcntl = define('int fcntl(int, int, long)') as (
+export const fcntl = define('int fcntl(int, int, long)') as (
   descriptor: number,
   command: number,
   argument: number,
@@ -207,54 +184,24 @@ export function setNonBlocking(descriptor: number): void {
   fcntl(descriptor, F_SETFL, O_RDWR | O_NONBLOCK);
 }
 
-export const memfdCreate = define('int memfd_create(const char*, unsigned int)') as (
-  name: string,
-  flags: number,
-) => number;
-export const MFD_CLOEXEC = 1;
-export const MFD_ALLOW_SEALING = 2;
-const F_ADD_SEALS = 1033;
-const F_SEAL_SEAL = 1;
-const F_SEAL_SHRINK = 2;
-const F_SEAL_GROW = 4;
+const F_SETSIG = 10;
+const F_SETLEASE = 1024;
+const F_WRLCK = 1;
+const F_UNLCK = 2;
+/** Ignored unless somebody handles it. */
+const SIGURG = 23;
 
-/** Fixes the size of a memfd for good. */
-export function seal(descriptor: number): number {
-  return fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+/**
+ * Whether a file of this process's user, open for writing, has no other open file: only then a lease can be had. Linux counts a file
+ * that is closed out after it has told those who watch. Who opens the file between the two calls waits for the second.
+ */
+export function isOpenedOnce(descriptor: number): boolean {
+  // Who breaks the lease has a signal sent to us, and SIGIO would end the program.
+  if (fcntl(descriptor, F_SETSIG, SIGURG) !== 0 || fcntl(descriptor, F_SETLEASE, F_WRLCK) !== 0) return false;
+  fcntl(descriptor, F_SETLEASE, F_UNLCK);
+  return true;
 }
 
-const mmap = define('intptr_t mmap(intptr_t, size_t, int, int, int, long)') as (
-  address: number,
-  length: number,
-  protection: number,
-  flags: number,
-  descriptor: number,
-  offset: number,
-) => number;
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
-const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
-
-/** Maps a file from `offset` on: the address, or -1. */
-export function mapShared(descriptor: number, sizeBytes: number, offset = 0): number {
-  return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, descriptor, offset);
-}
-
-/** Memory that was mapped, as a buffer: not to be touched any more once it is unmapped. */
-export function memoryAt(address: number, sizeBytes: number): ArrayBuffer {
-  return koffi!.view(address, sizeBytes);
-}
-
-/** Takes a part of the address space that nobody uses: the address, or -1. */
-export function reserveAddresses(sizeBytes: number): number {
-  return mmap(0, sizeBytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0);
-}
-
-export const munmap = define('int munmap(intptr_t, size_t)') as (
-  address: number,
-  sizeBytes: number,
-) => number;
-export const mlock = define('int mlock(intptr_t, size_t)') as (address: number, sizeBytes: number) => number;
 /** `argument`: whatever structure the request takes. */
 export const ioctl = define('int ioctl(int, unsigned long, void*)') as (
   descriptor: number,
@@ -327,7 +274,8 @@ const nameToHandle = define('long syscall(long, int, const char*, void*, void*, 
   mountId: Int32Array,
   flags: number,
 ) => number;
-const statxOf = define('long syscall(long, int, const char*, int, unsigned int, void*)') as (
+/** statx(2), by its number: not every C library has it. */
+export const statxOf = define('long syscall(long, int, const char*, int, unsigned int, void*)') as (
   number: number,
   directory: number,
   path: string,
@@ -336,13 +284,17 @@ const statxOf = define('long syscall(long, int, const char*, int, unsigned int, 
   status: Uint32Array,
 ) => number;
 const SYS_name_to_handle_at = process.arch === 'arm64' ? 264 : 303;
-const SYS_statx = process.arch === 'arm64' ? 291 : 332;
+export const SYS_statx = process.arch === 'arm64' ? 291 : 332;
 const AT_FDCWD = -100;
 const AT_SYMLINK_FOLLOW = 0x400;
 const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_BYTES = 256;
 /** stx_dev_major; the minor number follows. */
 const STATX_DEVICE_WORD = 34;
+/** stx_mode has the lower half of the word; stx_ino has two. */
+const STATX_MODE_WORD = 7;
+const STATX_INODE_WORD = 8;
+const STATX_TYPE_AND_INODE = 0x101;
 
 /**
  * What a file system calls a file, without asking the file system's server. `handle` is struct file_handle: the room for the rest
@@ -357,6 +309,62 @@ export function deviceOf(path: string): [major: number, minor: number] | null {
   const status = new Uint32Array(STATX_BYTES / Uint32Array.BYTES_PER_ELEMENT);
   if (statxOf(SYS_statx, AT_FDCWD, path, AT_STATX_DONT_SYNC, 0, status) !== 0) return null;
   return [status[STATX_DEVICE_WORD]!, status[STATX_DEVICE_WORD + 1]!];
+}
+
+const fileStatus = new Uint32Array(STATX_BYTES / Uint32Array.BYTES_PER_ELEMENT);
+
+/** Device, inode and type of a file, without asking the file system's server; null when there is no such file. */
+export function fileOf(path: string): [major: number, minor: number, inode: number, mode: number] | null {
+  const status = fileStatus;
+  const result = statxOf(SYS_statx, AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE_AND_INODE, status);
+  if (result !== 0) return null;
+  const inode = status[STATX_INODE_WORD]! + status[STATX_INODE_WORD + 1]! * 2 ** 32;
+  return [
+    status[STATX_DEVICE_WORD]!,
+    status[STATX_DEVICE_WORD + 1]!,
+    inode,
+    status[STATX_MODE_WORD]! & 0xffff,
+  ];
+}
+
+const readProcessMemory = define(
+  'long process_vm_readv(int, void*, unsigned long, void*, unsigned long, unsigned long)',
+) as (
+  pid: number,
+  local: BigUint64Array,
+  localCount: number,
+  remote: BigUint64Array,
+  remoteCount: number,
+  flags: number,
+) => number;
+
+/** Copies memory of another process, for those who may trace it: bytes, fewer at the end of what is mapped, or -1. */
+export function readMemory(pid: number, address: bigint, target: Buffer): number {
+  const size = BigInt(target.length);
+  const local = new BigUint64Array([addressOf(target), size]);
+  return readProcessMemory(pid, local, 1, new BigUint64Array([address, size]), 1, 0);
+}
+
+const seek = define('long syscall(long, int, long, int)') as (
+  number: number,
+  descriptor: number,
+  place: bigint,
+  from: number,
+) => number;
+const getEntries = define('long syscall(long, int, void*, size_t)') as (
+  number: number,
+  descriptor: number,
+  entries: Uint8Array,
+  sizeBytes: number,
+) => number;
+const SYS_lseek = process.arch === 'arm64' ? 62 : 8;
+const SYS_getdents64 = process.arch === 'arm64' ? 61 : 217;
+const SEEK_SET = 0;
+
+/** Entries of a directory (struct linux_dirent64) from a place on that an entry named, 0 for the first: bytes, 0 after the last, or -1. */
+export function readEntries(descriptor: number, place: bigint, entries: Uint8Array): number {
+  if (seek(SYS_lseek, descriptor, place, SEEK_SET) < 0) return -1;
+  return getEntries(SYS_getdents64, descriptor, entries, entries.length);
 }
 
 export const inotifyInit = define('int inotify_init1(int)') as (flags: number) => number;

@@ -1,17 +1,19 @@
 import { HeapStorageMemory } from '../../shm/storage.ts';
-import type { Platform, RunProgram } from '../platform.ts';
+import type { Platform } from '../platform.ts';
 import { PortableHost } from '../portable-host.ts';
-import { runProgram } from '../run-program.ts';
-import { libraryFailure } from './libc.ts';
+import { type RunProgram, runProgram } from '../run-program.ts';
+import { libraryFailure, MNT_DETACH, MNT_FORCE } from './libc.ts';
 import { LinuxHost } from './linux-host.ts';
-import { findMappings } from './mappings.ts';
-import { MemfdMemory } from './memfd.ts';
+import { MappingThread } from './processes/mapping-thread.ts';
+import { MemfdMemory } from './memory/memfd.ts';
 import { FILE_SYSTEM_NAME } from '../mounts.ts';
-import { HandleThread } from './handle-thread.ts';
-import { hasSignal } from './processes.ts';
-import { mountAt } from './mount-table.ts';
-import { readText } from './processes.ts';
-import { LinuxProcessEvents } from './process-events.ts';
+import { HandleThread } from './descriptors/handle-thread.ts';
+import { CAP_SYS_ADMIN, hasCapability } from './processes/capabilities.ts';
+import { hasSignal, processStatus } from './processes/processes.ts';
+import { detachMount } from './mounts/detach-mount.ts';
+import { mountAt } from './mounts/mount-table.ts';
+import { readStart } from './bounded-read.ts';
+import { LinuxProcessEvents } from './events/process-events.ts';
 
 const PIPE_BUF_BYTES = 4096;
 
@@ -42,6 +44,7 @@ function descriptorFinder(host: LinuxHost): NonNullable<Platform['findDescriptor
  */
 export function createLinuxPlatform(run: RunProgram = runProgram): Platform {
   const hasLibrary = libraryFailure === null;
+  const mappingThread = new MappingThread();
   const host = hasLibrary ? new LinuxHost() : new PortableHost();
   return {
     host,
@@ -53,16 +56,24 @@ export function createLinuxPlatform(run: RunProgram = runProgram): Platform {
     findDescriptors: host instanceof LinuxHost ? descriptorFinder(host) : null,
     createMemory: () => (hasLibrary ? new MemfdMemory() : new HeapStorageMemory()),
     createProcessEvents: (sources) => (hasLibrary ? new LinuxProcessEvents(sources) : null),
+    detach(directory) {
+      if (!hasLibrary || !hasCapability('CapEff', CAP_SYS_ADMIN)) return false;
+      const entry = mountAt(directory);
+      // Calls that the server holds end too: their processes could not be killed otherwise.
+      return entry !== null && detachMount(entry.id, MNT_FORCE | MNT_DETACH);
+    },
     async unmount(directory) {
       for (const [program, ...args] of UNMOUNTERS) {
         if ((await run(program!, [...args, directory])) === 0) return true;
       }
       return false;
     },
-    isServer: (pid) => readText(`/proc/${pid}/cmdline`)?.startsWith(FILE_SYSTEM_NAME) === true,
+    isServer: (pid, directory) =>
+      readStart(`/proc/${pid}/cmdline`, FILE_SYSTEM_NAME.length) === FILE_SYSTEM_NAME &&
+      mountAt(directory)?.superOptions.includes(`user_id=${processStatus(pid)?.realUid ?? ''}`) === true,
     async findMappings(directory) {
       const entry = mountAt(directory);
-      return entry === null ? [] : findMappings(entry.deviceMinor);
+      return entry === null ? null : mappingThread.look(entry.deviceMinor);
     },
   };
 }

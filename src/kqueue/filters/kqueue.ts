@@ -5,8 +5,10 @@ import type { Kqueue } from '../kqueue.ts';
 
 /** EVFILT_READ on a kqueue (filt_kqueue; K6): its pending count. */
 const kqueueFilter: QueueFilterOps = {
-  detach(knote) {
+  detach(listed) {
+    const knote = listed as Knote;
     (knote.hook as Kqueue).klist.remove(knote);
+    knote.kqueue.watchedQueueCount--;
   },
   event(knote) {
     knote.data = (knote.hook as Kqueue).count;
@@ -24,6 +26,7 @@ export function attachKqueue(watched: Kqueue, knote: Knote): number {
   knote.filterOps = kqueueFilter;
   knote.hook = watched;
   watched.klist.add(knote);
+  knote.kqueue.watchedQueueCount++;
   return 0;
 }
 

@@ -1,3 +1,4 @@
+import { assert } from '../../kern/assert.ts';
 import { type Credentials, rootCredentials } from '../../kern/credentials.ts';
 import { EOPNOTSUPP } from '../../kern/errno.ts';
 import { Klist } from '../../kern/klist.ts';
@@ -43,6 +44,18 @@ export class WatchedProcess implements ProcessWatcher {
   count(kinds: number, change: 1 | -1): void {
     for (const kind of allKinds) {
       if ((kinds & kind) !== 0) this.#askers.set(kind, (this.#askers.get(kind) ?? 0) + change);
+    }
+  }
+
+  /** Repeats the invariants; ProcessTable.checkInvariants calls it. */
+  checkInvariants(): void {
+    this.klist.checkInvariants();
+    this.signalKlist.checkInvariants();
+    for (const [kind, count] of this.#askers) {
+      const isSignal = kind === ProcessEventKind.Signal;
+      assert(count >= 0, 'who asks for events of a process is counted once');
+      assert(!isSignal || count === this.signalKlist.size, 'every SIGNAL knote asks for signals');
+      assert(isSignal || count <= this.klist.size, 'only knotes of a process ask for its events');
     }
   }
 
@@ -110,6 +123,11 @@ export class ProcessTable {
     return error;
   }
 
+  /** Has the host tell of everything that happened until now; nothing is asked while nobody watches. */
+  catchUp(): void {
+    if (this.#processes.size > 0) this.#events!.catchUp();
+  }
+
   /** Takes the knote off, and has the host tell only of what others still ask for. */
   detach(knote: Knote, kinds: number): void {
     const process = knote.hook as WatchedProcess;
@@ -137,6 +155,15 @@ export class ProcessTable {
       process.count(newKinds, -1);
     }
     return error;
+  }
+
+  /** Repeats the invariants; called after every step in tests. */
+  checkInvariants(): void {
+    for (const [pid, process] of this.#processes) {
+      assert(process.pid === pid && !process.isGone, 'a process that has ended is not watched');
+      assert(!process.isUnused, 'a process that no knote names is not watched');
+      process.checkInvariants();
+    }
   }
 
   /** For WatchedProcess: its number may be given to another process from now on. */

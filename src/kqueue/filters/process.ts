@@ -1,6 +1,5 @@
-import type { Credentials } from '../../kern/credentials.ts';
-import { EOPNOTSUPP, ESRCH } from '../../kern/errno.ts';
-import { EV_EOF, EV_ONESHOT } from '../../kern/klist.ts';
+import { ESRCH } from '../../kern/errno.ts';
+import { EV_EOF, EV_ONESHOT, EVFILT_PROC } from '../../kern/klist.ts';
 import { ProcessEventKind } from '../../kern/process-events.ts';
 import {
   EV_CLEAR,
@@ -13,7 +12,10 @@ import {
   NOTE_TRACKERR,
 } from '../kevent.ts';
 import { type Knote, KnoteStatus, type QueueFilterOps } from '../knote.ts';
-import { NOTE_SIGNAL, SIGNAL_NUMBER_MASK, type WatchedProcess } from './process-table.ts';
+import { formatBits, formatHex } from '../numbers.ts';
+import type { Registrar } from '../register.ts';
+import type { Filter } from './filter.ts';
+import type { WatchedProcess } from './process-table.ts';
 
 /** Set in a change by the system, for the child of a tracked process (EV_FLAG1; K106, K109). */
 export const EV_TRACKED = 0x2000;
@@ -30,7 +32,7 @@ function kindsOf(fflags: number): number {
 }
 
 /** EVFILT_PROC (filt_proc; K102 to K110). */
-const processFilter: QueueFilterOps = {
+const processOps: QueueFilterOps = {
   detach(listed) {
     const knote = listed as Knote;
     if ((knote.status & KnoteStatus.Detached) !== 0) return;
@@ -67,9 +69,9 @@ const processFilter: QueueFilterOps = {
 };
 
 /** filt_procattach (K100 to K102). 0, -ESRCH, or -EOPNOTSUPP where the host cannot tell. */
-export function attachProcess(knote: Knote, credentials: Credentials): number {
+function attachProcess(knote: Knote, { credentials }: Registrar): number {
   if (typeof knote.ident !== 'number') return -ESRCH;
-  knote.filterOps = processFilter;
+  knote.filterOps = processOps;
   knote.flags |= EV_CLEAR;
   if ((knote.flags & EV_TRACKED) !== 0) {
     knote.flags &= ~EV_TRACKED;
@@ -80,26 +82,28 @@ export function attachProcess(knote: Knote, credentials: Credentials): number {
   return processes.attach(knote, knote.ident, kindsOf(knote.savedFflags), credentials);
 }
 
-/** EVFILT_SIGNAL (filt_signal; K70, K111). */
-const signalFilter: QueueFilterOps = {
-  detach(listed) {
-    const knote = listed as Knote;
-    knote.kqueue.subsystem.processes.detach(knote, ProcessEventKind.Signal);
-  },
-  event(listed, hint) {
-    const knote = listed as Knote;
-    if ((hint & NOTE_SIGNAL) !== 0 && (hint & SIGNAL_NUMBER_MASK) === knote.ident) {
-      knote.data = Number(knote.data) + 1;
-    }
-    return knote.data !== 0;
-  },
-};
+const processNotes = new Map<string, number>([
+  ['exec', NOTE_EXEC],
+  ['exit', NOTE_EXIT],
+  ['fork', NOTE_FORK],
+  ['track', NOTE_TRACK],
+]);
 
-/** filt_sigattach: counts the signals sent to `pid`, the process that opened the kqueue (decision D13). */
-export function attachSignal(knote: Knote, pid: number, credentials: Credentials): number {
-  // Who opened the kqueue is not known.
-  if (pid === 0) return -EOPNOTSUPP;
-  knote.filterOps = signalFilter;
-  knote.flags |= EV_CLEAR;
-  return knote.kqueue.subsystem.processes.attach(knote, pid, ProcessEventKind.Signal, credentials);
-}
+const shownProcessNotes: readonly (readonly [string, number])[] = [
+  ['child', NOTE_CHILD],
+  ...processNotes,
+  ['trackerr', NOTE_TRACKERR],
+];
+
+export const processFilter: Filter = {
+  number: EVFILT_PROC,
+  name: 'proc',
+  identKind: 'number',
+  notes: processNotes,
+  formatFflags: (fflags) => formatBits(fflags, shownProcessNotes, '0'),
+  // A wait status is read by its bytes.
+  formatData: ({ data, flags }) => ((flags & EV_EOF) !== 0 ? formatHex(data) : String(data)),
+  keepsValues: true,
+  hasPrivateValues: false,
+  attach: attachProcess,
+};

@@ -1,9 +1,11 @@
 import { Resource } from '../../kern/accounting.ts';
 import { ENOMEM } from '../../kern/errno.ts';
 import type { Callout } from '../../kern/callout.ts';
-import { EV_ONESHOT } from '../../kern/klist.ts';
+import { EV_ONESHOT, EVFILT_TIMER } from '../../kern/klist.ts';
 import { EV_CLEAR } from '../kevent.ts';
 import type { Knote, QueueFilterOps } from '../knote.ts';
+import { formatHex, HIGHEST_SIGNED, parseInteger64 } from '../numbers.ts';
+import { type Filter, NO_NOTES } from './filter.ts';
 
 /** The period of a timer that asks for 0 or less (K79). */
 export const TICK_MS = 1;
@@ -74,7 +76,7 @@ class Timer {
 }
 
 /** EVFILT_TIMER (filt_timer; K76 to K87). */
-const timerFilter: QueueFilterOps = {
+const timerOps: QueueFilterOps = {
   detach(listed) {
     const knote = listed as Knote;
     (knote.hook as Timer).stop();
@@ -91,14 +93,45 @@ const timerFilter: QueueFilterOps = {
 };
 
 /** filt_timerattach: -ENOMEM when there are as many timers as kern.kq_calloutmax allows (K87), or the user's quota. */
-export function attachTimer(knote: Knote): number {
+function attachTimer(knote: Knote): number {
   const { subsystem } = knote.kqueue;
   if (subsystem.calloutCount >= subsystem.calloutMax) return -ENOMEM;
   const error = knote.account.charge(Resource.Timers);
-  if (error !== 0) return -error;
+  if (error !== 0) return error;
   subsystem.calloutCount++;
-  knote.filterOps = timerFilter;
+  knote.filterOps = timerOps;
   knote.flags |= EV_CLEAR;
   knote.hook = new Timer(knote);
   return 0;
 }
+
+const periodUnits = new Map<string, bigint>([
+  ['ms', 1n],
+  ['s', 1000n],
+  ['m', 60_000n],
+]);
+
+/** `500`, `500ms`, `2s` or `1m` in milliseconds; null when it is none. */
+function parsePeriod(text: string): number | bigint | null {
+  const match = /^(-?[0-9]{1,20})(ms|s|m)$/.exec(text);
+  if (match === null) return parseInteger64(text);
+  const value = BigInt(match[1]!) * periodUnits.get(match[2]!)!;
+  const number = Number(value);
+  if (Number.isSafeInteger(number)) return number;
+  return value > HIGHEST_SIGNED || value < -HIGHEST_SIGNED ? null : value;
+}
+
+export const timerFilter: Filter = {
+  number: EVFILT_TIMER,
+  name: 'timer',
+  identKind: 'number',
+  notes: NO_NOTES,
+  parseData: parsePeriod,
+  formatFflags: formatHex,
+  keepsValues: true,
+  hasPrivateValues: false,
+  attach: attachTimer,
+  refresh(knote) {
+    knote.filterOps!.event(knote, 0);
+  },
+};

@@ -1,8 +1,9 @@
 import type { Credentials } from '../../kern/credentials.ts';
 import { EACCES, EEXIST, EISDIR, ENOENT } from '../../kern/errno.ts';
 import { FWRITE } from '../../kern/file.ts';
+import { openNodeAtOnce } from '../../vfs/calls.ts';
 import { Directory } from '../../vfs/directory.ts';
-import type { FileSystem } from '../../vfs/file-system.ts';
+import type { FileSystem } from '../../tree/file-system.ts';
 import type { Name, Node } from '../../vfs/node.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { accessOf, mayAccess, withGroups } from '../../vfs/permission.ts';
@@ -30,7 +31,7 @@ export function createAndOpen(
   // The host's kernel found no name, so it has checked nothing of what has come since: a segment, by the control file.
   if (!isMaker && !mayOpen(fileSystem, node, linuxFlags, credentials)) return -EACCES;
   const file = fileSystem.openFiles.add(node, fileFlags(linuxFlags), credentials);
-  const error = typeof file === 'number' ? file : node.openAtOnce(file, isMaker);
+  const error = typeof file === 'number' ? file : openNodeAtOnce(file, isMaker);
   if (typeof file !== 'number' && error >= 0) return file;
   if (typeof file !== 'number') fileSystem.openFiles.drop(file);
   if (isMaker) directory.undoCreation(name);

@@ -1,5 +1,6 @@
 import type { Credentials } from '../../kern/credentials.ts';
 import { Ioctl } from '../../kern/file.ts';
+import { ioctlFile } from '../../vfs/calls.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 
 /** A command as callers on Linux encode it, and the BSD command that it stands for. */
@@ -19,6 +20,21 @@ function encode(direction: number, group: string, number: number): number {
 
 /** _IOR('K', 1, uint64_t): the handle of the open file, as info/handles shows it. */
 export const IOCTL_GET_HANDLE = 0x80084b01;
+
+/** _IOWR('K', 2, SIZE): kevent(2). SIZE is that of the caller's structure, in bytes. */
+export const IOCTL_KEVENT = 0xc0004b02;
+const SIZE_MASK = 0x3fff;
+const SIZE_SHIFT = 16;
+
+/** Whether a command as it arrives is IOCTL_KEVENT. */
+export function isKeventCommand(command: number): boolean {
+  return (command & ~(SIZE_MASK << SIZE_SHIFT)) >>> 0 === IOCTL_KEVENT;
+}
+
+/** Bytes of the structure behind an ioctl's argument. */
+export function ioctlSizeBytes(command: number): number {
+  return (command >>> SIZE_SHIFT) & SIZE_MASK;
+}
 
 /** By the number that arrives. Linux's own FIONBIO never does: its kernel sets the descriptor's flag itself. */
 export const ioctlCommands: ReadonlyMap<number, IoctlCommand> = new Map([
@@ -46,6 +62,6 @@ export function performIoctl(
 ): IoctlResult {
   const command = ioctlCommands.get(linuxCommand);
   const argument = { value };
-  const result = file.ops.ioctl(file, command?.bsdNumber ?? 0, argument, credentials);
+  const result = ioctlFile(file, command?.bsdNumber ?? 0, argument, credentials);
   return { result, value: result >= 0 && command?.returnsValue === true ? argument.value : null };
 }

@@ -1,71 +1,43 @@
-import type { Mapping } from '../../host/linux/mappings.ts';
+import type { MappingsSeen } from '../../host/linux/processes/mappings.ts';
 import type { Kernel } from '../../kern/kernel.ts';
-import { type Operation, sleep } from '../../kern/operation.ts';
+import type { Operation } from '../../kern/operation.ts';
+import type { Mappers } from '../../vfs/transport.ts';
+import { LookQuery } from './look-query.ts';
 
-/** A table that cannot be had shows what was known before. */
+/** A look takes some milliseconds, unless a process makes it wait. */
 const MAPPERS_TIMEOUT_MS = 2000;
-
-/** Which processes map which inodes of a mount; null when that could not be seen. */
-export type Mappings = readonly Mapping[] | null;
 
 /** By inode and process: how many ranges of its memory are mapped to that file. */
 export type MappedRanges = ReadonlyMap<number, ReadonlyMap<number, number>>;
 
-type Answer = (ranges: MappedRanges | null) => void;
+/** `unseen`: the processes that may map more, and the user of each. */
+export type RangesAnswer = (ranges: MappedRanges | null, unseen?: ReadonlyMap<number, number>) => void;
 
-/**
- * Looks at the host's processes, one look at a time, which serves all who have asked before it began. Looking can wait for those
- * processes, so it is done elsewhere than on the serving thread.
- */
-export class MapperQuery {
-  readonly #channel;
-  readonly #look: () => void;
-  /** Who waits for the look that is under way; null when none is. */
-  #asking: Answer[] | null = null;
-  /** Who has asked since, and must not be told of what was before. */
-  #next: Answer[] = [];
-  #found: ReadonlyMap<number, readonly number[]> = new Map();
-
+/** Looks at what the host's processes map. */
+export class MapperQuery extends LookQuery<MappingsSeen> {
   /** `look` begins a look; `answer` is to be called at its end. */
   constructor(kernel: Kernel, look: () => void) {
-    this.#channel = kernel.channel(this);
-    this.#look = look;
+    super(kernel, look, { message: 'mappers', interruptible: true });
   }
 
-  /** Calls back, later, with what a look finds that begins after this call; null when it failed. */
-  findRanges(answer: Answer): void {
-    this.#next.push(answer);
-    if (this.#asking === null) this.#begin();
-  }
-
-  /** The processes that map each inode. */
-  *ask(): Operation<ReadonlyMap<number, readonly number[]>> {
-    this.findRanges((ranges) => {
-      if (ranges !== null)
-        this.#found = new Map([...ranges].map(([inode, counts]) => [inode, [...counts.keys()]]));
-      this.#channel.wakeup();
+  /** Calls back, later, with what a look finds that begins after this call; null when it has found nothing out. */
+  findRanges(answer: RangesAnswer): void {
+    this.lookFor((seen) => {
+      if (seen === null) answer(null);
+      else answer(byInode(seen), new Map(seen.unseen));
     });
-    yield* sleep(this.#channel, { message: 'mappers', interruptible: true }, MAPPERS_TIMEOUT_MS);
-    return this.#found;
   }
 
-  /** Makes those who asked runnable. */
-  answer(mappings: Mappings): void {
-    const ranges = mappings === null ? null : byInode(mappings);
-    const asked = this.#asking ?? [];
-    this.#asking = null;
-    if (this.#next.length > 0) this.#begin();
-    for (const answer of asked) answer(ranges);
-  }
-
-  #begin(): void {
-    this.#asking = this.#next;
-    this.#next = [];
-    this.#look();
+  /** The processes that map each inode, of those that we may look at. */
+  *ask(): Operation<Mappers> {
+    const seen = yield* this.wait(MAPPERS_TIMEOUT_MS);
+    if (seen === null) return { byInode: new Map(), isPartial: true };
+    const byInodes = [...byInode(seen)].map(([inode, counts]) => [inode, [...counts.keys()]] as const);
+    return { byInode: new Map(byInodes), isPartial: seen.unseen.length > 0 };
   }
 }
 
-function byInode(mappings: readonly Mapping[]): MappedRanges {
+function byInode({ mappings }: MappingsSeen): MappedRanges {
   const ranges = new Map<number, Map<number, number>>();
   for (const [inode, pid, rangeCount] of mappings) {
     const counts = ranges.get(inode) ?? new Map<number, number>();

@@ -9,6 +9,7 @@ import {
   POLLRDNORM,
   type Poller,
 } from '../../kern/poll.ts';
+import { pollFile } from '../../vfs/calls.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 
 /** POLLWRNORM and POLLRDHUP of Linux: the first is FreeBSD's POLLOUT, the second has the number of its POLLINIGNEOF. */
@@ -27,7 +28,7 @@ export function pollLinux(
 ): number {
   let events = asked & BSD_POLL_BITS;
   if ((asked & LINUX_POLLWRNORM) !== 0) events |= POLLOUT;
-  const ready = file.ops.poll(file, events, poller, credentials);
+  const ready = pollFile(file, events, poller, credentials);
   if (ready < 0) return ready;
   const also = (ready & POLLOUT) !== 0 ? LINUX_POLLWRNORM : 0;
   return (ready | also) & (asked | POLLHUP | POLLERR);

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { isAbsolute } from 'node:path';
-import { MountFailure } from '../transport.ts';
+import { MountFailure } from '../common/transport.ts';
 
 /** A mount of a binding: the API of the package `fuse-native`, which its successors have kept. */
 export interface FuseMount {

@@ -3,17 +3,23 @@ import { EINTR, EIO, ENOBUFS } from '../../kern/errno.ts';
 import type { Kernel } from '../../kern/kernel.ts';
 import type { Operation } from '../../kern/operation.ts';
 import type { Thread } from '../../kern/scheduler.ts';
-import type { BlockedCall } from '../../vfs/waits.ts';
-import type { FileSystem } from '../../vfs/file-system.ts';
+import type { FileSystem } from '../../tree/file-system.ts';
+import { Engine } from '../../vfs/metrics.ts';
 import type { Node } from '../../vfs/node.ts';
+import type { TracedCall } from '../../vfs/traced-call.ts';
+import type { BlockedCall } from '../../vfs/transport.ts';
 import { Call, sleepingCalls } from '../common/call.ts';
 import { SignalWatch } from './signal-watch.ts';
 
 /** The longest time that a timer of Node takes. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 
+/** What the trace shows of a call beside its node: see TracedCall. */
+export type CallDetails = Partial<Pick<TracedCall, 'file' | 'argument' | 'source' | 'bytes'>>;
+
 class NativeCall extends Call {
   readonly name: string;
+  details: CallDetails | null = null;
   readonly done: (result: number) => void;
   /** It was ended because too many others wait. */
   isTurnedAway = false;
@@ -79,6 +85,30 @@ export class CallTable {
     return sleepingCalls(this.#sleeping, ({ name }) => name);
   }
 
+  /** For the trace: the call that a thread makes. */
+  tracedCall(thread: Thread): TracedCall | null {
+    if (!(thread instanceof NativeCall)) return null;
+    const { name, pid, beganMs, node, details } = thread;
+    const file = details?.file ?? null;
+    return {
+      call: name,
+      pid,
+      beganMs,
+      thread,
+      node,
+      name: null,
+      newPath: null,
+      file,
+      handle: file?.handle ?? -1,
+      argument: details?.argument ?? -1,
+      source: details?.source ?? null,
+      bytes:
+        node!.engine === Engine.Pipe || node!.engine === Engine.SharedMemory
+          ? (details?.bytes ?? null)
+          : null,
+    };
+  }
+
   /** Runs an operation; `done` gets its result once, now or when it has slept. */
   run(
     name: string,
@@ -86,16 +116,19 @@ export class CallTable {
     caller: Credentials,
     operation: Operation<number>,
     done: (result: number) => void,
+    details: CallDetails | null = null,
   ): void {
     const { scheduler } = this.#kernel;
     const call = new NativeCall(name, node, caller, this.#kernel.host.clock.monotonicMs(), done);
+    call.details = details;
     call.operation = operation;
     call.onExit = this.#onExit;
     if (!scheduler.start(call)) {
       this.#sleeping.add(call);
       this.#signals?.add(call);
-      // Sleeps with a time-out are short ones of the server's own.
-      call.isTurnedAway = this.#sleeping.size > this.#limit && call.timeout === null;
+      // Most sleeps with a time-out are short ones of the server's own.
+      const isLong = call.timeout === null || call.options!.isLong === true;
+      call.isTurnedAway = this.#sleeping.size > this.#limit && isLong;
       if (this.#isEnding || call.isTurnedAway) scheduler.interrupt(call);
     }
     this.settle();
@@ -125,6 +158,8 @@ export class CallTable {
   }
 
   #answer(call: NativeCall, result: number): void {
+    const { trace } = this.#fileSystem;
+    if (trace.isActive) trace.ended(this.tracedCall(call)!, result);
     this.#report(call, result);
     this.isReported = true;
     try {
@@ -144,10 +179,13 @@ export class CallTable {
   }
 
   readonly #onFailure = (ended: Thread, error: unknown): void => {
-    const call = ended as NativeCall;
-    this.#forget(call);
-    complainOf(this.#kernel, call.name, error);
-    this.#answer(call, -EIO);
+    if (!(ended instanceof NativeCall)) {
+      complainOf(this.#kernel, 'work in the background', error);
+      return;
+    }
+    this.#forget(ended);
+    complainOf(this.#kernel, ended.name, error);
+    this.#answer(ended, -EIO);
   };
 
   #arm(): void {

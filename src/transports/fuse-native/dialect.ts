@@ -1,6 +1,6 @@
 import type { Platform } from '../../host/platform.ts';
-import type { Capabilities } from '../capabilities.ts';
-import { MountFailure, type MountOptions } from '../transport.ts';
+import type { Capabilities } from '../common/capabilities.ts';
+import { MountFailure, type MountOptions } from '../common/transport.ts';
 import type { FuseModule } from './binding.ts';
 import type { Complain } from './callbacks.ts';
 import { LEGACY } from './legacy-mount.ts';

@@ -4,11 +4,12 @@ import type { Credentials } from '../../kern/credentials.ts';
 import type { Operation } from '../../kern/operation.ts';
 import { Poller } from '../../kern/poll.ts';
 import { MemoryReadUio, WriteUio } from '../../kern/uio.ts';
+import { openNode, readFile, writeFile } from '../../vfs/calls.ts';
 import { Directory } from '../../vfs/directory.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { Engine } from '../../vfs/metrics.ts';
-import { SegmentNode } from '../../vfs/segments.ts';
-import { mayDropPages } from '../common/cached-segments.ts';
+import { SegmentNode } from '../../tree/segments/segment-node.ts';
+import { mayDropPages } from './cached-segments.ts';
 import { createAndOpen } from '../common/create.ts';
 import { IOCTL_GET_HANDLE, performIoctl } from '../common/ioctl.ts';
 import { fileFlags, LINUX_O_TRUNC } from '../common/open-flags.ts';
@@ -45,12 +46,12 @@ function* readBeyond(
   readBack?.skipped(before - left);
   while (left > 0) {
     const unwanted = new Uint8Array(Math.min(left, SKIP_BYTES));
-    const count = yield* file.ops.read(file, new MemoryReadUio([unwanted], 0), caller);
+    const count = yield* readFile(file, new MemoryReadUio([unwanted], 0), caller, true);
     if (count <= 0) return count;
     readBack?.skipped(count);
     left -= count;
   }
-  return yield* file.ops.read(file, new MemoryReadUio([target], position), caller);
+  return yield* readFile(file, new MemoryReadUio([target], position), caller, false);
 }
 
 /** Tells the host's kernel, once, that whoever polls a file should look again. */
@@ -89,14 +90,15 @@ export class FileOperations extends NameOperations {
       reply(file);
       return;
     }
-    this.server.calls.run('open', node, caller, node.open(file), (result) => {
+    const done = (result: number): void => {
       if (result < 0) {
         openFiles.drop(file);
         reply(result);
       } else {
         reply(0, this.#opened(file));
       }
-    });
+    };
+    this.server.calls.run('open', node, caller, openNode(file), done, { file, argument: flags });
   }
 
   create(path: string, mode: number, flags: number, reply: Reply<Opened>): void {
@@ -138,10 +140,12 @@ export class FileOperations extends NameOperations {
     }
     const caller = this.server.caller();
     const reading = readBeyond(file, target, position, caller, readBack, before);
-    this.server.calls.run('read', file.node, caller, reading, (result) => {
+    const done = (result: number): void => {
       if (result > 0) readBack?.gave(target.subarray(0, result));
       reply(result);
-    });
+    };
+    const bytes = { prefix: (count: number) => new Uint8Array(target.subarray(0, count)) };
+    this.server.calls.run('read', file.node, caller, reading, done, { file, argument: length, bytes });
   }
 
   #readBackOf(file: OpenFile): ReadBack | null {
@@ -165,11 +169,13 @@ export class FileOperations extends NameOperations {
     readBack?.begin(position);
     const uio = new WriteUio([buffer.subarray(0, length)], position);
     const caller = this.server.caller();
-    this.server.calls.run('write', file.node, caller, file.ops.write(file, uio, caller), (result) => {
+    const done = (result: number): void => {
       if (result > 0) readBack?.wrote(result);
       else if (result === -EPIPE) this.server.fileSystem.kernel.host.postSigpipe(caller.pid);
       reply(result);
-    });
+    };
+    const details = { file, argument: length, source: uio, bytes: uio };
+    this.server.calls.run('write', file.node, caller, writeFile(file, uio, caller, false), done, details);
   }
 
   release(handle: number, reply: Reply): void {
@@ -181,7 +187,7 @@ export class FileOperations extends NameOperations {
     }
     handles.remove(handle);
     this.#expectNotice(file, null);
-    calls.run('release', file.node, file.credentials, fileSystem.openFiles.close(file), reply);
+    calls.run('release', file.node, file.credentials, fileSystem.openFiles.close(file), reply, { file });
   }
 
   /** `asked` and the answer are Linux's bits; the notifier is used once when they may have changed, and is null for one look. */

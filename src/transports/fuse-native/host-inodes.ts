@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Directory } from '../../vfs/directory.ts';
-import { SegmentNode } from '../../vfs/segments.ts';
+import { SegmentNode } from '../../tree/segments/segment-node.ts';
 
 /**
  * The tree's inode numbers of segments by the host's, for a mount whose files have numbers of libfuse's. They are asked of the mount, which

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { makeSegmentDirectory, removeSegmentDirectory } from '../common/segment-mounts.ts';
-import { MountFailure } from '../transport.ts';
+import { MountFailure } from '../common/transport.ts';
 import { hasMethods } from './binding.ts';
 import { FileOperations } from './file-operations.ts';
 import { legacyOperations, legacyOptions } from './legacy.ts';
@@ -66,7 +66,7 @@ async function mount(context: MountContext): Promise<Mounts> {
   });
   let segments: SegmentMount;
   try {
-    segments = await SegmentMount.start(metered(target, server), complain, {
+    segments = await SegmentMount.start(metered(target, server, 'shm/'), complain, {
       directory,
       module: options.fuseModule,
       mountKind: 'cached',
@@ -114,6 +114,7 @@ export const LEGACY: Dialect = {
     statusFlags: false,
     unseekable: false,
     streams: false,
+    openSizes: false,
     independentOpens: false,
     removeWhileBlocked: false,
     removeWhileOpening: false,
@@ -121,6 +122,7 @@ export const LEGACY: Dialect = {
     renameFlags: false,
     separateTimes: false,
     anyName: false,
+    locks: false,
   },
   waitingCallLimit: Infinity,
   isSpokenBy: (fuse) => hasMethods(fuse, ['mount', 'unmount']) && fuse.validateOptions === undefined,

@@ -106,6 +106,7 @@ export const MODERN: Dialect = {
     statusFlags: true,
     unseekable: true,
     streams: false,
+    openSizes: false,
     independentOpens: false,
     removeWhileBlocked: true,
     removeWhileOpening: false,
@@ -113,6 +114,7 @@ export const MODERN: Dialect = {
     renameFlags: true,
     separateTimes: true,
     anyName: false,
+    locks: false,
   },
   waitingCallLimit: WAITING_CALL_LIMIT,
   isSpokenBy: (fuse: FuseModule) =>

@@ -1,8 +1,9 @@
 import { EBADF, EILSEQ, EINVAL, ENOTDIR, EPERM } from '../../kern/errno.ts';
 import type { Timespec } from '../../kern/clock.ts';
+import { setNodeAttributes } from '../../vfs/calls.ts';
 import { Directory } from '../../vfs/directory.ts';
 import { type AttributeChange, type Node, S_IFIFO, S_IFMT, S_IFREG, SymbolicLink } from '../../vfs/node.ts';
-import { SegmentNode } from '../../vfs/segments.ts';
+import { SegmentNode } from '../../tree/segments/segment-node.ts';
 import { NumberTable } from './handles.ts';
 import type { Reply, Server } from './server.ts';
 import { bytesOfName, HIDDEN_NAME, type Place, textOfName, type TreeView } from './tree-view.ts';
@@ -287,6 +288,6 @@ export class NameOperations {
 
   #change(subject: Subject, change: AttributeChange, reply: Reply): void {
     const node = this.#find(subject);
-    reply(typeof node === 'number' ? node : node.setAttributes(change));
+    reply(typeof node === 'number' ? node : setNodeAttributes(node, change, this.server.caller()));
   }
 }

@@ -1,4 +1,4 @@
-import { PollSet } from '../../host/linux/poll-set.ts';
+import { PollSet } from '../../host/linux/io/poll-set.ts';
 import type { PollSource, PollSources } from '../../host/poll-sources.ts';
 
 /** How late an event of the host may be heard. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { captureStandardError } from '../../host/standard-error.ts';
-import { MountFailure, type MountOptions } from '../transport.ts';
+import { MountFailure, type MountOptions } from '../common/transport.ts';
 import type { FuseMount } from './binding.ts';
 
 const READY_TIMEOUT_MS = 10_000;

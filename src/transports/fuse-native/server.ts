@@ -1,5 +1,5 @@
 import type { Credentials } from '../../kern/credentials.ts';
-import type { FileSystem } from '../../vfs/file-system.ts';
+import type { FileSystem } from '../../tree/file-system.ts';
 import type { CallTable } from './calls.ts';
 import type { HandleTable } from './handles.ts';
 

@@ -1,8 +1,8 @@
 import { EILSEQ, EINVAL, ENOENT, ENOTDIR } from '../../kern/errno.ts';
 import { Directory, type DirectoryEntry } from '../../vfs/directory.ts';
-import type { FileSystem } from '../../vfs/file-system.ts';
+import type { FileSystem } from '../../tree/file-system.ts';
 import { type Name, type Node, SymbolicLink } from '../../vfs/node.ts';
-import { keyName, SegmentNode } from '../../vfs/segments.ts';
+import { keyName, SegmentNode } from '../../tree/segments/segment-node.ts';
 
 /** What the binding gives for bytes that are not UTF-8. */
 const REPLACEMENT = '\ufffd';

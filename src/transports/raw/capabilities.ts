@@ -1,4 +1,4 @@
-import type { Capabilities } from '../capabilities.ts';
+import type { Capabilities } from '../common/capabilities.ts';
 
 /** What our own protocol can do: everything, but for mappings of the memory itself, which need a right and a kernel. */
 export function rawCapabilities(passthrough: boolean): Capabilities {
@@ -19,6 +19,7 @@ export function rawCapabilities(passthrough: boolean): Capabilities {
     statusFlags: true,
     unseekable: true,
     streams: true,
+    openSizes: true,
     independentOpens: true,
     removeWhileBlocked: true,
     removeWhileOpening: true,
@@ -26,5 +27,6 @@ export function rawCapabilities(passthrough: boolean): Capabilities {
     renameFlags: true,
     separateTimes: true,
     anyName: true,
+    locks: true,
   };
 }

@@ -1,21 +1,23 @@
 import { spawnSync, type SpawnSyncOptions, type SpawnSyncReturns } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { EACCES, EBUSY, ENODEV, ENOENT, ENXIO, EPERM, errnoName } from '../../kern/errno.ts';
+import { EBUSY, ENODEV, EPERM, errnoName } from '../../kern/errno.ts';
 import * as libc from '../../host/linux/libc.ts';
+import { CAP_SYS_ADMIN, hasCapability } from '../../host/linux/processes/capabilities.ts';
+import { detachMount } from '../../host/linux/mounts/detach-mount.ts';
+import type { MountEntry } from '../../host/linux/mounts/mount-table.ts';
 import { FILE_SYSTEM_NAME, FILE_SYSTEM_TYPE } from '../../host/mounts.ts';
-import { MountFailure, type MountOptions } from '../transport.ts';
+import { deviceFailure, FUSE_DEVICE } from '../common/fuse-device.ts';
+import { MountFailure, type MountOptions } from '../common/transport.ts';
 
 type MountFlags = Pick<MountOptions, 'directory' | 'allowOther' | 'noExec'>;
 
-export const FUSE_DEVICE = '/dev/fuse';
 /** Set-user-id programs that mount for users: that of libfuse 3, and that of libfuse 2, which does the same. */
 const HELPERS = ['fusermount3', 'fusermount'] as const;
 const HELPER_TIMEOUT_MS = 10_000;
 
-/** Detaches the mount at `directory`: as root by the system call, otherwise through a helper. False when neither could. */
-export function unmount(directory: string): boolean {
-  const mayCall = libc.libraryFailure === null;
-  if (mayCall && libc.umount2(directory, libc.MNT_DETACH) === 0) return true;
+/** Detaches a mount of ours: by the system call where we may, otherwise through a helper. False when neither could. */
+export function unmount({ id, directory }: Pick<MountEntry, 'id' | 'directory'>): boolean {
+  if (detachMount(id, libc.MNT_DETACH)) return true;
   const { helper } = runHelper(['-u', '-z', '--', directory], { stdio: 'ignore' });
   return helper.status === 0;
 }
@@ -39,17 +41,18 @@ function runHelper(
 
 /** Mounts on `directory`; the descriptor of the connection, which the caller closes. */
 export function mountFuse(options: MountFlags): number {
-  if (process.getuid!() === 0) {
-    const descriptor = mountAsRoot(options);
+  // Also a user who has the right in a user namespace of their own.
+  if (process.getuid!() === 0 || hasCapability('CapEff', CAP_SYS_ADMIN)) {
+    const descriptor = mountDirectly(options);
     if (descriptor !== null) return descriptor;
   }
   return mountByHelper(options);
 }
 
 /** mount(2); null when this root has not the right (in a container), and the helper may still. */
-function mountAsRoot({ directory, allowOther, noExec }: MountFlags): number | null {
+function mountDirectly({ directory, allowOther, noExec }: MountFlags): number | null {
   const descriptor = libc.open(FUSE_DEVICE, libc.O_RDWR | libc.O_NONBLOCK | libc.O_CLOEXEC);
-  if (descriptor < 0) throw deviceFailure(libc.errno());
+  if (descriptor < 0) throw deviceFailure(libc.failure());
   const options = [
     `fd=${descriptor}`,
     'rootmode=40000',
@@ -62,31 +65,13 @@ function mountAsRoot({ directory, allowOther, noExec }: MountFlags): number | nu
   if (libc.mount(FILE_SYSTEM_NAME, directory, FILE_SYSTEM_TYPE, flags, options.join(',')) === 0) {
     return descriptor;
   }
-  const errno = libc.errno();
+  const failure = libc.failure();
   closeSync(descriptor);
-  if (errno === EPERM) return null;
-  if (errno === EBUSY) throw new MountFailure(`${directory} is in use: choose another directory`);
-  if (errno === ENODEV)
+  if (failure === -EPERM) return null;
+  if (failure === -EBUSY) throw new MountFailure(`${directory} is in use: choose another directory`);
+  if (failure === -ENODEV)
     throw new MountFailure("this kernel has no FUSE: load it with 'modprobe fuse' as root");
-  throw new MountFailure(`mounting on ${directory} failed with ${errnoName(errno)}: run 'ipcfs doctor'`);
-}
-
-export function deviceFailure(errno: number): MountFailure {
-  switch (errno) {
-    case ENOENT:
-    case ENODEV:
-    case ENXIO:
-      return new MountFailure(
-        `there is no ${FUSE_DEVICE}: load FUSE with 'modprobe fuse' as root, or start the container with --device ${FUSE_DEVICE}`,
-      );
-    case EACCES:
-    case EPERM:
-      return new MountFailure(
-        `you may not open ${FUSE_DEVICE}: run 'ipcfs doctor' to see who may, or mount as root`,
-      );
-    default:
-      return new MountFailure(`opening ${FUSE_DEVICE} failed with ${errnoName(errno)}: run 'ipcfs doctor'`);
-  }
+  throw new MountFailure(`mounting on ${directory} failed with ${errnoName(failure)}: run 'ipcfs doctor'`);
 }
 
 /** Lets the set-user-id helper mount and hand the connection over through a socket. */
@@ -94,7 +79,7 @@ function mountByHelper({ directory, allowOther, noExec }: MountFlags): number {
   const pair = new Int32Array(2);
   if (libc.socketpair(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_CLOEXEC, 0, pair) < 0) {
     throw new MountFailure(
-      `socketpair failed with ${errnoName(libc.errno())}: close some files and try again`,
+      `socketpair failed with ${errnoName(libc.failure())}: close some files and try again`,
     );
   }
   const [ours, theirs] = pair as unknown as [number, number];

@@ -1,8 +1,10 @@
-import type { MountPlace } from '../../host/linux/descriptors.ts';
-import type { MountIdentity } from '../../vfs/file-system.ts';
+import type { MountPlace } from '../../host/linux/descriptors/descriptors.ts';
+import type { SleepersAsked } from '../../host/linux/sleepers/sleepers.ts';
+import type { Sleeper } from '../../kern/sleeper.ts';
+import type { MappingsSeen } from '../../host/linux/processes/mappings.ts';
+import type { MountIdentity } from '../../tree/file-system.ts';
 import type { HandleQuestion } from '../common/handle-query.ts';
-import type { Mappings } from '../common/mapper-query.ts';
-import type { WantedBacking } from './backings.ts';
+import type { WantedBacking } from './segments/backings.ts';
 import type { LoopEnd } from './loop.ts';
 
 /** What the worker that serves a mount is started with. Everything in it can be copied between threads. */
@@ -30,14 +32,19 @@ export type WorkerMessage =
   | { readonly kind: 'ready' }
   /** `kernelMinor`: of the kernel that was too old. */
   | { readonly kind: 'ended'; readonly why: LoopEnd; readonly kernelMinor: number | null }
+  /** A thread is held in a call by a file of a user: this one cannot end before it does. */
+  | { readonly kind: 'held' }
   /** Asks which processes map files of the mount: reading that can wait for those processes, so the worker must not. */
   | { readonly kind: 'findMappers' }
+  /** Asks who sleeps outside of the mount: the same. */
+  | { readonly kind: 'findSleepers'; readonly blocked: SleepersAsked['blocked'] }
   /** Asks for the handle of an open file, by an ioctl that the worker will serve. */
   | { readonly kind: 'findHandle'; readonly question: HandleQuestion };
 
 /** To the worker. */
 export type MainMessage =
-  /** One for each question in their order. */
-  | { readonly kind: 'mappers'; readonly mappings: Mappings }
+  /** One for each question in their order; null when nothing could be seen. */
+  | { readonly kind: 'mappers'; readonly seen: MappingsSeen | null }
+  | { readonly kind: 'sleepers'; readonly seen: readonly Sleeper[] | null }
   /** To the question of this id; 0 when it could not be asked. */
   | { readonly kind: 'handle'; readonly id: number; readonly handle: number };

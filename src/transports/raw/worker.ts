@@ -1,21 +1,26 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { LinuxProcessEvents } from '../../host/linux/process-events.ts';
-import { FileClosings } from '../../host/linux/file-closings.ts';
+import { LinuxProcessEvents } from '../../host/linux/events/process-events.ts';
+import { LinuxForeignHost } from '../../host/linux/foreign/foreign-host.ts';
+import { FileClosings } from '../../host/linux/descriptors/file-closings.ts';
 import { logByComplaining } from '../../host/complain.ts';
 import { LinuxHost } from '../../host/linux/linux-host.ts';
 import * as libc from '../../host/linux/libc.ts';
-import { moveToProcessorOf } from '../../host/linux/processors.ts';
-import { MemfdMemory } from '../../host/linux/memfd.ts';
+import { moveToProcessorOf } from '../../host/linux/processes/processors.ts';
+import { ownerForRoot } from '../../host/linux/processes/user-namespace.ts';
+import { MemfdMemory } from '../../host/linux/memory/memfd.ts';
 import { errnoName } from '../../kern/errno.ts';
 import { Kernel } from '../../kern/kernel.ts';
-import { FileSystem } from '../../vfs/file-system.ts';
+import { FileSystem } from '../../tree/file-system.ts';
 import { HandleQuery } from '../common/handle-query.ts';
 import { MapperQuery } from '../common/mapper-query.ts';
-import { FuseDevice } from './device.ts';
+import { SleeperQuery } from '../common/sleeper-query.ts';
+import { FuseDevice } from './device/device.ts';
 import { type LoopEnd, runLoop } from './loop.ts';
-import { LastMappings } from './last-mappings.ts';
-import { Placement } from './placement.ts';
-import { Session } from './session.ts';
+import { rawTransport } from './raw-transport.ts';
+import { DetachSettler } from './segments/detach-settler.ts';
+import { LastMappings } from './segments/last-mappings.ts';
+import { Placement } from './device/placement.ts';
+import { Session } from './session/session.ts';
 import { Flag, type MainMessage, type WorkerInput, type WorkerMessage } from './worker-protocol.ts';
 
 // The loop never returns to Node's event loop, which would carry standard error's writes.
@@ -29,12 +34,7 @@ const kernel = new Kernel(host);
 const memory = new MemfdMemory();
 const device = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);
 const processEvents = new LinuxProcessEvents(device.sources);
-const fileSystem = new FileSystem(kernel, input.identity, memory, processEvents);
-for (const [name, value] of input.sysctls) kernel.sysctls.preset(name, value);
-
-const session = new Session(fileSystem, device);
-session.backings.wanted = input.shmBacking;
-session.placement = new Placement(moveToProcessorOf);
+const foreignHost = new LinuxForeignHost(device.sources, input.mount);
 
 function tell(message: WorkerMessage): void {
   parentPort!.postMessage(message);
@@ -43,22 +43,45 @@ function tell(message: WorkerMessage): void {
 const mappers = new MapperQuery(kernel, () => {
   tell({ kind: 'findMappers' });
 });
-fileSystem.findMappers = () => mappers.ask();
+/** Of more blocked calls the others are found out to be none of the sleepers later. */
+const MOST_BLOCKED = 4096;
 
+const sleepers = new SleeperQuery(kernel, () => {
+  const blocked: number[] = [];
+  for (const { pid } of session.blockedCalls()) {
+    if (blocked.push(pid) === MOST_BLOCKED) break;
+  }
+  tell({ kind: 'findSleepers', blocked });
+});
 const handles = new HandleQuery(kernel, (question) => {
   tell({ kind: 'findHandle', question });
 });
-fileSystem.findHandle = (pid, descriptor) => handles.find(pid, descriptor);
+
+const fileSystem = new FileSystem(kernel, {
+  identity: input.identity,
+  transport: rawTransport(() => session, {
+    findMappers: () => mappers.ask(),
+    findSleepers: () => sleepers.ask(),
+    findHandle: (pid, descriptor) => handles.find(pid, descriptor),
+  }),
+  memory,
+  processEvents,
+  foreignHost,
+});
+for (const [name, value] of input.sysctls) kernel.sysctls.preset(name, value);
+
+const session: Session = new Session(fileSystem, device, new Placement(moveToProcessorOf), ownerForRoot());
+session.backings.wanted = input.shmBacking;
 
 /** Lets detaches wait for the last mapping where releases do not. */
 function watchMappings(): void {
   if (session.backings.kind !== 'passthrough') return;
   const closings = FileClosings.open();
   if (typeof closings === 'number') {
-    reportUnwatched(-closings);
+    reportUnwatched(closings);
     return;
   }
-  session.backings.lastMappings = new LastMappings({
+  const lastMappings = new LastMappings({
     closings,
     sources: device.sources,
     callouts: kernel.callouts,
@@ -67,6 +90,9 @@ function watchMappings(): void {
     },
     onUnwatched: reportUnwatched,
   });
+  session.backings.lastMappings = lastMappings;
+  const settler = new DetachSettler(kernel, lastMappings);
+  session.backings.settleDetaches = () => settler.settle();
 }
 
 let isReported = false;
@@ -90,7 +116,8 @@ function takeMail(): void {
     const received = receiveMessageOnPort(parentPort!) as { message: MainMessage } | undefined;
     if (received === undefined) return;
     const { message } = received;
-    if (message.kind === 'mappers') mappers.answer(message.mappings);
+    if (message.kind === 'mappers') mappers.answer(message.seen);
+    else if (message.kind === 'sleepers') sleepers.answer(message.seen);
     else handles.answer(message.id, message.handle);
     session.settle();
   }
@@ -111,10 +138,11 @@ function serve(): LoopEnd {
 
 try {
   const why = serve();
-  tell({ kind: 'ended', why, kernelMinor: session.refusedMinor });
+  tell({ kind: 'ended', why, kernelMinor: session.agreement.refusedMinor });
 } finally {
   // Nothing may be left in tracefs.
   processEvents.close();
+  if (!foreignHost.close()) tell({ kind: 'held' });
   device.close();
 }
 
@@ -123,7 +151,7 @@ function chooseBacking(): boolean {
   const probe = memory.probe();
   if (typeof probe === 'number') {
     host.log(
-      `passthrough could not be tried (${errnoName(-probe)}): segments go through the page cache; raise the limits of files and memory, and mount again`,
+      `passthrough could not be tried (${errnoName(probe)}): segments go through the page cache; raise the limits of files and memory, and mount again`,
     );
   }
   const isFine = session.backings.choose(typeof probe === 'number' ? -1 : probe.descriptor);

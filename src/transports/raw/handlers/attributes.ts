@@ -1,9 +1,12 @@
 import type { Timespec } from '../../../kern/clock.ts';
 import { ENOENT } from '../../../kern/errno.ts';
+import type { Operation } from '../../../kern/operation.ts';
+import { setNodeAttributes } from '../../../vfs/calls.ts';
 import type { AttributeChange } from '../../../vfs/node.ts';
 import {
   FATTR_ATIME,
   FATTR_ATIME_NOW,
+  FATTR_FH,
   FATTR_GID,
   FATTR_MODE,
   FATTR_MTIME,
@@ -11,21 +14,58 @@ import {
   FATTR_SIZE,
   FATTR_UID,
 } from '../protocol/constants.ts';
-import { SetattrIn } from '../protocol/layouts.ts';
+import { AttrOut, SetattrIn } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
-import type { Session } from '../session.ts';
+import type { NodeEntry } from '../session/node-table.ts';
+import type { Answered, InFlight } from '../session/in-flight.ts';
+import type { ServerParts } from '../session/server-parts.ts';
+import { STREAM_SIZE_BYTES } from '../session/stream-sizes.ts';
 
-export function getattr(session: Session, request: Request): number {
-  const entry = session.nodes.get(request.nodeid);
-  return entry === undefined ? -ENOENT : session.reply.attrOut(entry.node, entry.type);
+type Parts = Pick<ServerParts, 'fileSystem' | 'nodes' | 'reply' | 'sizes' | 'textSizes'>;
+
+export function getattr(parts: Parts, request: Request, call: InFlight): Answered {
+  const { nodeid } = request;
+  const entry = parts.nodes.get(nodeid);
+  if (entry === undefined) return call.answer(-ENOENT);
+  const settling = entry.node.settle();
+  if (settling === null) return call.answer(fstatOrStat(parts, nodeid, entry));
+  call.node = entry.node;
+  return call.run(settled(parts, nodeid, entry, settling));
+}
+
+/** The attributes, in the reply: their length. */
+function fstatOrStat(parts: Parts, nodeid: number, entry: NodeEntry): number {
+  const { reply, sizes, fileSystem } = parts;
+  const { node } = entry;
+  const length = attributesOf(parts, nodeid, entry);
+  if (sizes.isEndless(nodeid, entry)) {
+    // A path would have been looked up, and so have another nodeid: this is the fstat of an open file.
+    if (!fileSystem.fstatSize.isShown) reply.size(AttrOut.attr, node.openSizeBytes);
+    sizes.keep(nodeid);
+  }
+  return length;
+}
+
+function* settled(
+  parts: Parts,
+  nodeid: number,
+  entry: NodeEntry,
+  settling: Operation<void>,
+): Operation<number> {
+  yield* settling;
+  return fstatOrStat(parts, nodeid, entry);
 }
 
 /** chmod, chown, utimensat, truncate (struct fuse_setattr_in). */
-export function setattr(session: Session, request: Request): number {
-  const entry = session.nodes.get(request.nodeid);
+export function setattr(parts: Parts, request: Request): number {
+  const entry = parts.nodes.get(request.nodeid);
   if (entry === undefined) return -ENOENT;
+  const { node } = entry;
   const valid = request.u32(SetattrIn.valid);
-  const now = session.fileSystem.context.now();
+  const isEmptying = (valid & FATTR_SIZE) !== 0 && request.u64(SetattrIn.size) === 0;
+  // open(2) with O_TRUNC, which has opened the file before, or truncate(2) to 0 by path, which looks the same. Nothing is cut off here.
+  if (isEmptying && (valid & FATTR_FH) === 0) return storedAttributes(parts, request, entry);
+  const now = parts.fileSystem.context.now();
   const timeAt = (secondsOffset: number, nanosecondsOffset: number): Timespec => ({
     seconds: request.s64(secondsOffset),
     nanoseconds: request.u32(nanosecondsOffset),
@@ -41,6 +81,21 @@ export function setattr(session: Session, request: Request): number {
   if ((valid & FATTR_MTIME) !== 0) {
     change.modified = (valid & FATTR_MTIME_NOW) !== 0 ? now : timeAt(SetattrIn.mtime, SetattrIn.mtimensec);
   }
-  const error = entry.node.setAttributes(change);
-  return error < 0 ? error : session.reply.attrOut(entry.node, entry.type);
+  const error = setNodeAttributes(node, change, request.credentials);
+  return error < 0 ? error : storedAttributes(parts, request, entry);
+}
+
+/** The kernel stores the answer to a SETATTR in any case. */
+function storedAttributes(parts: Parts, { nodeid }: Request, entry: NodeEntry): number {
+  const length = attributesOf(parts, nodeid, entry);
+  if (parts.sizes.isEndless(nodeid, entry)) parts.reply.size(AttrOut.attr, STREAM_SIZE_BYTES);
+  return length;
+}
+
+/** With the size of the text that is open under the nodeid, if one is. */
+function attributesOf({ reply, textSizes }: Parts, nodeid: number, entry: NodeEntry): number {
+  const length = reply.attrOut(entry.node, entry.type);
+  const textSizeBytes = textSizes.of(nodeid, entry);
+  if (textSizeBytes > 0) reply.size(AttrOut.attr, textSizeBytes);
+  return length;
 }

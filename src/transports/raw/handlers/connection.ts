@@ -1,8 +1,10 @@
 import { EAGAIN, EPROTO } from '../../../kern/errno.ts';
+import { atOnce, type Work } from '../../../kern/work.ts';
 import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
   FUSE_OLDEST_MINOR_VERSION,
+  FUSE_PARALLEL_WRITES_MINOR_VERSION,
   INIT2_HAS_RESEND,
   INIT2_PASSTHROUGH,
   InitFlag,
@@ -19,28 +21,38 @@ import {
   Kstatfs,
 } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
-import type { Session } from '../session.ts';
-import { ANSWERED } from './results.ts';
+import type { NodeTable } from '../session/node-table.ts';
+import type { Answered, InFlight } from '../session/in-flight.ts';
+import type { ServerParts } from '../session/server-parts.ts';
 
 const WANTED_FLAGS =
   InitFlag.ASYNC_READ |
   InitFlag.POSIX_LOCKS |
-  InitFlag.ATOMIC_O_TRUNC |
+  InitFlag.FLOCK_LOCKS |
   InitFlag.BIG_WRITES |
   InitFlag.PARALLEL_DIROPS |
   InitFlag.MAX_PAGES |
   InitFlag.INIT_EXT;
 
 /**
- * Requests that nobody waits for, closes above all, may queue up to here before the kernel holds them back. It must be large:
- * what a process does after a close has to find the close done (T11).
+ * Requests that nobody waits for, closes above all, that the kernel puts into the queue at once. Up to so many closes at a time, what a
+ * process does after a close finds the close done (T11). Those beyond wait until others have been answered, and calls go before them: a
+ * process that ends with ten thousand open files makes others wait for so many closes.
  */
-const MAX_BACKGROUND = 65535;
+const MAX_BACKGROUND = 2048;
 const NAME_MAX_BYTES = 255;
 
 /** Agrees on a version and on features. A kernel too old for the layouts here is refused. */
-export function init(session: Session, request: Request): number {
-  const { reply } = session;
+export function init(
+  {
+    agreement,
+    backings,
+    reply,
+    sizes,
+    writes,
+  }: Pick<ServerParts, 'agreement' | 'backings' | 'reply' | 'sizes' | 'writes'>,
+  request: Request,
+): number {
   const major = request.u32(InitIn.major);
   const minor = request.u32(InitIn.minor);
   reply.clear(0, InitOut.bytes);
@@ -49,20 +61,21 @@ export function init(session: Session, request: Request): number {
   // A newer kernel says its own major number first and then comes again with ours.
   if (major > FUSE_KERNEL_VERSION) return InitOut.bytes;
   if (major < FUSE_KERNEL_VERSION || minor < FUSE_OLDEST_MINOR_VERSION) {
-    session.refusedMinor = minor;
+    agreement.refusedMinor = minor;
     return -EPROTO;
   }
   const flags = WANTED_FLAGS & request.u32(InitIn.flags);
   const hasFlags2 = request.bodyBytes >= InitIn.flags2 + 4;
   const flags2 = (flags & InitFlag.INIT_EXT) !== 0 && hasFlags2 ? request.u32(InitIn.flags2) : 0;
   let agreed2 = flags2 & INIT2_HAS_RESEND;
-  session.writes.canHoldBack = agreed2 !== 0;
-  if (session.backings.negotiate((flags2 & INIT2_PASSTHROUGH) !== 0)) {
+  writes.canHoldBack = agreed2 !== 0;
+  if (backings.negotiate((flags2 & INIT2_PASSTHROUGH) !== 0)) {
     agreed2 |= INIT2_PASSTHROUGH;
     reply.setU32(InitOut.maxStackDepth, 1);
   }
   reply.setU32(InitOut.flags2, agreed2);
-  session.negotiated = { minor: Math.min(minor, FUSE_KERNEL_MINOR_VERSION), flags };
+  agreement.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
+  sizes.isSupported = minor >= FUSE_PARALLEL_WRITES_MINOR_VERSION;
   reply.setU32(InitOut.maxReadahead, request.u32(InitIn.maxReadahead));
   reply.setU32(InitOut.flags, flags);
   reply.setU16(InitOut.maxBackground, MAX_BACKGROUND);
@@ -78,30 +91,56 @@ export function destroy(): number {
 }
 
 /** Ends the sleep of another request. One that is not known may still come: the kernel asks again (T6). */
-export function interrupt(session: Session, request: Request): number {
-  return session.interrupt(request.unmarkedUnique(InterruptIn.unique)) ? ANSWERED : -EAGAIN;
+export function interrupt(
+  { requests }: Pick<ServerParts, 'requests'>,
+  request: Request,
+  call: InFlight,
+): Answered {
+  const isKnown = requests.interrupt(request.unmarkedUnique(InterruptIn.unique));
+  return isKnown ? call.end() : call.answer(-EAGAIN);
 }
 
-export function forget(session: Session, request: Request): number {
-  session.nodes.forget(request.nodeid, request.u64(ForgetIn.nlookup));
-  return ANSWERED;
+export function forget({ nodes }: Pick<ServerParts, 'nodes'>, request: Request, call: InFlight): Answered {
+  nodes.forget(request.nodeid, request.u64(ForgetIn.nlookup));
+  return call.end();
 }
 
-export function batchForget(session: Session, request: Request): number {
+/** More are forgotten in slices: Linux puts up to 65,000 into one request. */
+const FORGETS_AT_ONCE = 256;
+/** Of one step. */
+const STEP_FORGETS = 16;
+
+export function batchForget(
+  { background, nodes }: Pick<ServerParts, 'background' | 'nodes'>,
+  request: Request,
+  call: InFlight,
+): Answered {
   const count = Math.min(
     request.u32(BatchForgetIn.count),
     Math.floor((request.bodyBytes - BatchForgetIn.bytes) / ForgetOne.bytes),
   );
+  const pairs = new Float64Array(2 * count);
   for (let index = 0; index < count; index++) {
     const at = BatchForgetIn.bytes + ForgetOne.bytes * index;
-    session.nodes.forget(request.u64(at + ForgetOne.nodeid), request.u64(at + ForgetOne.nlookup));
+    pairs[2 * index] = request.u64(at + ForgetOne.nodeid);
+    pairs[2 * index + 1] = request.u64(at + ForgetOne.nlookup);
   }
-  return ANSWERED;
+  const forgetting = forgetEach(nodes, pairs);
+  if (count <= FORGETS_AT_ONCE) atOnce(forgetting);
+  else background(forgetting);
+  return call.end();
 }
 
-export function statfs(session: Session): number {
-  const { reply } = session;
-  const { blockSizeBytes, blocks, freeBlocks, files, freeFiles } = session.fileSystem.statistics();
+/** Nothing depends on when a nodeid is forgotten: what the kernel has shown it for since is counted. */
+function* forgetEach(nodes: NodeTable, pairs: Float64Array): Work<void> {
+  for (let at = 0; at < pairs.length; at += 2) {
+    if (at > 0 && at % (2 * STEP_FORGETS) === 0) yield;
+    nodes.forget(pairs[at]!, pairs[at + 1]!);
+  }
+}
+
+export function statfs({ fileSystem, reply }: Pick<ServerParts, 'fileSystem' | 'reply'>): number {
+  const { blockSizeBytes, blocks, freeBlocks, files, freeFiles } = fileSystem.statistics();
   reply.clear(0, Kstatfs.bytes);
   reply.setU64(Kstatfs.blocks, blocks);
   reply.setU64(Kstatfs.bfree, freeBlocks);

@@ -5,7 +5,10 @@ import { Directory, type DirectoryEntry } from '../../../vfs/directory.ts';
 import type { OpenFile } from '../../../vfs/open-file.ts';
 import { OpenOut, ReadIn, ReleaseIn } from '../protocol/layouts.ts';
 import type { Request } from '../protocol/request.ts';
-import type { Session } from '../session.ts';
+import type { Answered, InFlight } from '../session/in-flight.ts';
+import type { ServerParts } from '../session/server-parts.ts';
+
+type Parts = Pick<ServerParts, 'fileSystem' | 'handles' | 'nodes' | 'reply'>;
 
 /** About what an entry of a list takes in memory, beside its name: that outlives its removal here. */
 const ENTRY_BYTES = 64;
@@ -16,36 +19,34 @@ function sizeOf(list: readonly DirectoryEntry[]): number {
   return sizeBytes;
 }
 
-export function opendir(session: Session, request: Request): number {
-  const node = session.nodes.get(request.nodeid)?.node;
+export function opendir({ fileSystem, handles, nodes, reply }: Parts, request: Request): number {
+  const node = nodes.get(request.nodeid)?.node;
   if (node === undefined) return -ENOENT;
   if (!(node instanceof Directory)) return -ENOTDIR;
-  const file = session.fileSystem.openFiles.add(node, FREAD, request.credentials);
+  const file = fileSystem.openFiles.add(node, FREAD, request.credentials);
   if (typeof file === 'number') return file;
-  session.fileSystem.openFiles.identify(file, request.nodeid);
-  file.isOpen = true;
-  session.reply.openOut(0, file.handle, 0);
+  fileSystem.openFiles.identify(file, request.nodeid);
+  handles.add(file);
+  reply.openOut(0, file.handle, 0);
   return OpenOut.bytes;
 }
 
 /** The kernel did not want an opened directory: it will not be released. */
-export function takeBackOpendir(session: Session): void {
-  session.fileSystem.openFiles.drop(session.openFile(session.reply.u64(OpenOut.fh))!);
+export function takeBackOpendir(parts: Parts): void {
+  closeDirectory(parts, parts.handles.get(parts.reply.u64(OpenOut.fh))!);
 }
 
 /** Reading from the start takes a new look; going on reads the list as it was then, whatever has been removed since. */
-export function readdir(session: Session, request: Request): number {
-  const file = session.openFile(request.u64(ReadIn.fh));
-  if (!(file?.node instanceof Directory)) return -EBADF;
-  const thread = session.thread(request);
-  thread.node = file.node;
-  thread.file = file;
-  thread.operation = list(session, file, file.node, request.u64(ReadIn.offset), request.u32(ReadIn.size));
-  return session.start(thread);
+export function readdir(parts: Parts, request: Request, call: InFlight): Answered {
+  const file = parts.handles.get(request.u64(ReadIn.fh));
+  if (!(file?.node instanceof Directory)) return call.answer(-EBADF);
+  call.node = file.node;
+  call.file = file;
+  return call.run(list(parts, file, file.node, request.u64(ReadIn.offset), request.u32(ReadIn.size)));
 }
 
 function* list(
-  { fileSystem, reply }: Session,
+  { fileSystem, reply }: Parts,
   file: OpenFile,
   directory: Directory,
   first: number,
@@ -68,12 +69,17 @@ function* list(
   return length;
 }
 
-export function releasedir(session: Session, request: Request): number {
-  const file = session.openFile(request.u64(ReleaseIn.fh));
+export function releasedir(parts: Parts, request: Request): number {
+  const file = parts.handles.get(request.u64(ReleaseIn.fh));
   if (!(file?.node instanceof Directory)) return -EBADF;
   // The kernel keeps a directory as long as calls on it are in progress.
-  if (file.sleepers > 0) return -EBUSY;
-  session.fileSystem.openFiles.drop(file);
+  if (parts.handles.isBusy(file)) return -EBUSY;
+  closeDirectory(parts, file);
   knotesOfClosedFile(file);
   return 0;
+}
+
+function closeDirectory({ handles, fileSystem }: Parts, file: OpenFile): void {
+  handles.remove(file);
+  fileSystem.openFiles.drop(file);
 }

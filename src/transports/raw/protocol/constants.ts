@@ -4,6 +4,8 @@ export const FUSE_KERNEL_VERSION = 7;
 export const FUSE_KERNEL_MINOR_VERSION = 45;
 /** Older kernels lay messages out differently. */
 export const FUSE_OLDEST_MINOR_VERSION = 31;
+/** The first with FOPEN_PARALLEL_DIRECT_WRITES. */
+export const FUSE_PARALLEL_WRITES_MINOR_VERSION = 38;
 export const FUSE_ROOT_ID = 1;
 
 export const Opcode = {
@@ -24,6 +26,7 @@ export const Opcode = {
   WRITE: 16,
   STATFS: 17,
   RELEASE: 18,
+  FLUSH: 25,
   INIT: 26,
   OPENDIR: 27,
   READDIR: 28,
@@ -45,6 +48,8 @@ export const IN_HEADER_BYTES = 40;
 export const OUT_HEADER_BYTES = 16;
 
 export const NOTIFY_POLL = 1;
+/** Bytes for the kernel's page cache of a file. */
+export const NOTIFY_STORE = 4;
 /** Every request that has not been answered comes again, marked in its unique (Linux 6.9). */
 export const NOTIFY_RESEND = 7;
 
@@ -52,8 +57,8 @@ export const NOTIFY_RESEND = 7;
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
   POSIX_LOCKS: 1 << 1,
-  ATOMIC_O_TRUNC: 1 << 3,
   BIG_WRITES: 1 << 5,
+  FLOCK_LOCKS: 1 << 10,
   PARALLEL_DIROPS: 1 << 18,
   MAX_PAGES: 1 << 22,
   INIT_EXT: 1 << 30,
@@ -70,6 +75,8 @@ export const FOPEN_KEEP_CACHE = 1 << 1;
 export const FOPEN_NONSEEKABLE = 1 << 2;
 export const FOPEN_STREAM = 1 << 4;
 export const FOPEN_NOFLUSH = 1 << 5;
+/** Writes within the size that the kernel knows do not exclude each other (Linux 6.2). */
+export const FOPEN_PARALLEL_DIRECT_WRITES = 1 << 6;
 /** Mappings, and without DIRECT_IO reads and writes too, go to a backing file. */
 export const FOPEN_PASSTHROUGH = 1 << 7;
 
@@ -79,6 +86,7 @@ export const FATTR_GID = 1 << 2;
 export const FATTR_SIZE = 1 << 3;
 export const FATTR_ATIME = 1 << 4;
 export const FATTR_MTIME = 1 << 5;
+export const FATTR_FH = 1 << 6;
 export const FATTR_ATIME_NOW = 1 << 7;
 export const FATTR_MTIME_NOW = 1 << 8;
 
@@ -86,6 +94,14 @@ export const POLL_SCHEDULE_NOTIFY = 1 << 0;
 
 /** read_flags: a process reads. Without it, the kernel fills a page of its cache, for a mapping or for splice(2). */
 export const READ_LOCKOWNER = 1 << 1;
+
+/** Of struct fuse_lk_in: the lock is flock's. */
+export const LK_FLOCK = 1 << 0;
+/** Types of locks (F_RDLCK and so on). */
+export const LockType = { Shared: 0, Exclusive: 1, Unlocked: 2 } as const;
+/** `end` of a lock that goes on past any end of file, in two words: the largest offset. */
+export const LOCK_TO_END_HIGH = 0x7fff_ffff;
+export const LOCK_TO_END_LOW = 0xffff_ffff;
 
 export const RENAME_NOREPLACE = 1 << 0;
 export const RENAME_EXCHANGE = 1 << 1;

@@ -1,7 +1,8 @@
+import type { Owner } from '../../../host/linux/processes/user-namespace.ts';
 import type { Node } from '../../../vfs/node.ts';
 import { S_IFMT } from '../../../vfs/node.ts';
-import { NOTIFY_POLL, NOTIFY_RESEND, OUT_HEADER_BYTES } from './constants.ts';
-import { Attr, AttrOut, Dirent, EntryOut, NotifyPollWakeupOut, OpenOut } from './layouts.ts';
+import { NOTIFY_POLL, NOTIFY_RESEND, NOTIFY_STORE, OUT_HEADER_BYTES } from './constants.ts';
+import { Attr, AttrOut, Dirent, EntryOut, NotifyPollWakeupOut, NotifyStoreOut, OpenOut } from './layouts.ts';
 import { RESENT } from './request.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -20,19 +21,24 @@ export interface Answerable {
 /** Notifications answer nobody. */
 const NOBODY: Answerable = { unique: 0, isResent: false };
 
+const ROOT: Owner = { uid: 0, gid: 0 };
+
 /** The answer under construction: a header's room, then the payload. One object serves all answers in turn. */
 export class Reply {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly text: Buffer;
   readonly payloadCapacity: number;
+  readonly #root: Owner;
 
-  constructor(payloadCapacity: number) {
+  /** `root`: who the kernel is told owns files of root. It lets nobody write to a file whose owner its mount's namespace lacks. */
+  constructor(payloadCapacity: number, root = ROOT) {
     const memory = new ArrayBuffer(OUT_HEADER_BYTES + payloadCapacity);
     this.bytes = new Uint8Array(memory);
     this.words = new Uint32Array(memory);
     this.text = Buffer.from(memory);
     this.payloadCapacity = payloadCapacity;
+    this.#root = root;
   }
 
   /** Fills in the header; `error` is 0 or a negative errno. Returns the length of the whole message. */
@@ -58,6 +64,19 @@ export class Reply {
     return this.header(NOBODY, NOTIFY_POLL, NotifyPollWakeupOut.bytes);
   }
 
+  /**
+   * FUSE_NOTIFY_STORE of `sizeBytes`, up to 8, at `fileOffset` of what the kernel knows as `nodeid`: the first is `byte`, others are 0.
+   */
+  notifyStore(nodeid: number, fileOffset: number, sizeBytes: number, byte = 0): number {
+    this.setU64(NotifyStoreOut.nodeid, nodeid);
+    this.setU64(NotifyStoreOut.offset, fileOffset);
+    this.setU32(NotifyStoreOut.size, sizeBytes);
+    this.setU32(NotifyStoreOut.padding, 0);
+    this.clear(NotifyStoreOut.bytes, sizeBytes);
+    this.bytes[OUT_HEADER_BYTES + NotifyStoreOut.bytes] = byte;
+    return this.header(NOBODY, NOTIFY_STORE, NotifyStoreOut.bytes + sizeBytes);
+  }
+
   setU32(offset: number, value: number): void {
     this.words[(OUT_HEADER_BYTES + offset) >> 2] = value;
   }
@@ -70,6 +89,11 @@ export class Reply {
     const index = (OUT_HEADER_BYTES + offset) >> 2;
     this.words[index] = value;
     this.words[index + 1] = Math.floor(value / TWO_32);
+  }
+
+  /** What `setU32` has put there. */
+  u32(offset: number): number {
+    return this.words[(OUT_HEADER_BYTES + offset) >> 2]!;
   }
 
   /** What `setU64` has put there. */
@@ -88,8 +112,7 @@ export class Reply {
     const size = node.sizeBytes;
     const { accessed, modified, changed } = node.times;
     this.setU64(offset + Attr.ino, node.inode);
-    this.setU64(offset + Attr.size, size);
-    this.setU64(offset + Attr.blocks, Math.ceil(size / STAT_BLOCK_BYTES));
+    this.size(offset, size);
     this.setU64(offset + Attr.atime, accessed.seconds);
     this.setU64(offset + Attr.mtime, modified.seconds);
     this.setU64(offset + Attr.ctime, changed.seconds);
@@ -98,11 +121,17 @@ export class Reply {
     this.setU32(offset + Attr.ctimensec, changed.nanoseconds);
     this.setU32(offset + Attr.mode, (node.mode & ~S_IFMT) | type);
     this.setU32(offset + Attr.nlink, node.linkCount);
-    this.setU32(offset + Attr.uid, node.uid);
-    this.setU32(offset + Attr.gid, node.gid);
+    this.setU32(offset + Attr.uid, node.uid === 0 ? this.#root.uid : node.uid);
+    this.setU32(offset + Attr.gid, node.gid === 0 ? this.#root.gid : node.gid);
     this.setU32(offset + Attr.rdev, 0);
     this.setU32(offset + Attr.blksize, IO_BLOCK_BYTES);
     this.setU32(offset + Attr.flags, 0);
+  }
+
+  /** The size, and the blocks that it takes, in a struct fuse_attr at `offset`. */
+  size(offset: number, sizeBytes: number): void {
+    this.setU64(offset + Attr.size, sizeBytes);
+    this.setU64(offset + Attr.blocks, Math.ceil(sizeBytes / STAT_BLOCK_BYTES));
   }
 
   /** struct fuse_attr_out; returns its length. */

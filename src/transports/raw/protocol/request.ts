@@ -67,6 +67,11 @@ export class Request {
     return this.#credentials;
   }
 
+  /** The calling thread. */
+  get pid(): number {
+    return this.buffer.words[8]!;
+  }
+
   /** Bytes behind the header. */
   get bodyBytes(): number {
     return this.length - IN_HEADER_BYTES;
@@ -82,6 +87,11 @@ export class Request {
     const { words } = this.buffer;
     const index = (IN_HEADER_BYTES + offset) >> 2;
     return words[index]! + words[index + 1]! * TWO_32;
+  }
+
+  /** The 64-bit field at `offset` of the body, of which every bit counts. */
+  exactU64(offset: number): bigint {
+    return (BigInt(this.u32(offset + 4)) << 32n) | BigInt(this.u32(offset));
   }
 
   /** The unique at `offset` of the body, without the mark of a request that came again. */

@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest';
+import { EAGAIN, ESRCH } from '../../src/kern/errno.ts';
+import { FNONBLOCK } from '../../src/kern/file.ts';
+import type { ProcessEvents, ProcessWatcher } from '../../src/kern/process-events.ts';
+import { WriteUio } from '../../src/kern/uio.ts';
+import { bytesOf, user, World } from '../support/engine.ts';
+import { setOptions, unsetOptions } from '../support/options.ts';
+
+/** Processes that a test ends. */
+class FakeProcessEvents implements ProcessEvents {
+  readonly watchers = new Map<number, ProcessWatcher>();
+  readonly gone = new Set<number>();
+
+  watch(pid: number, _kinds: number, watcher: ProcessWatcher): number {
+    if (this.gone.has(pid)) return -ESRCH;
+    this.watchers.set(pid, watcher);
+    return 0;
+  }
+
+  unwatch(pid: number): void {
+    this.watchers.delete(pid);
+  }
+
+  catchUp(): void {
+    // Ends are told when they happen.
+  }
+
+  end(pid: number): void {
+    const watcher = this.watchers.get(pid)!;
+    this.watchers.delete(pid);
+    watcher.exited(0);
+  }
+}
+
+describe('jobserver', () => {
+  const client = { ...user, pid: 701 };
+  const other = { ...user, pid: 702 };
+
+  test('tokens of a process that ends come back, however it ends', () => {
+    const world = new World();
+    const events = (world.pipes.processEvents = new FakeProcessEvents());
+    const fifo = world.fifo();
+    setOptions(fifo, 'hold jobserver');
+    const file = world.open(fifo, 'rwn');
+    world.write(file, 'ab');
+    expect(world.readAs(file, 1, client).text).toBe('a');
+    expect(world.readAs(file, 1, other).text).toBe('b');
+    expect(world.readAs(file, 1, other).result).toBe(-EAGAIN);
+    file.flags &= ~FNONBLOCK;
+    const waiting = world.readAs(file, 1, other);
+    events.end(client.pid);
+    world.kernel.scheduler.run();
+    expect(waiting.text).toBe('a');
+    world.checkInvariants();
+    events.end(other.pid);
+    world.kernel.scheduler.run();
+    expect(world.readAs(file, 9, client).text).toBe('ba');
+    unsetOptions(fifo, 'jobserver');
+    expect(events.watchers.size).toBe(0);
+  });
+
+  test('what it has written back does not come twice', () => {
+    const world = new World();
+    const events = (world.pipes.processEvents = new FakeProcessEvents());
+    const fifo = world.fifo();
+    setOptions(fifo, 'hold jobserver');
+    const file = world.open(fifo, 'rwn');
+    world.write(file, '+++');
+    world.readAs(file, 2, client);
+    world.call(file.ops.write(file, new WriteUio([bytesOf('+')]), client));
+    events.end(client.pid);
+    expect(world.readAs(file, 9, other).text).toBe('+++');
+    world.call(file.ops.write(file, new WriteUio([bytesOf('+++')]), other));
+    expect(events.watchers.size).toBe(0);
+    world.checkInvariants();
+  });
+
+  test('there is always room for a token that is out, and for one that a process takes as it ends', () => {
+    const world = new World();
+    const events = (world.pipes.processEvents = new FakeProcessEvents());
+    const fifo = world.fifo();
+    setOptions(fifo, 'hold jobserver capacity=4096');
+    const file = world.open(fifo, 'rwn');
+    world.write(file, 4096);
+    world.readAs(file, 100, client);
+    expect(world.write(file, 1).result).toBe(-EAGAIN);
+    events.end(client.pid);
+    events.gone.add(client.pid);
+    expect(world.readAs(file, 10, client).result).toBe(10);
+    expect(world.readAs(file, 9999, other).result).toBe(4096);
+    world.checkInvariants();
+  });
+});
+
+describe('timeout', () => {
+  test('a read that waits as long reads end-of-file, and the next one waits again', () => {
+    const world = new World();
+    const fifo = world.fifo();
+    setOptions(fifo, 'hold timeout=0.5s');
+    const file = world.open(fifo, 'rw');
+    const advance = (ms: number): void => {
+      world.host.clock.advance(ms);
+      world.kernel.callouts.runExpired();
+      world.kernel.scheduler.run();
+    };
+    const reading = world.read(file, 10);
+    advance(499);
+    expect(reading.isBlocked).toBe(true);
+    advance(1);
+    expect(reading.result).toBe(0);
+    const second = world.read(file, 10);
+    advance(300);
+    world.write(file, 'x');
+    expect(second.text).toBe('x');
+    const third = world.read(file, 10);
+    unsetOptions(fifo, 'timeout');
+    advance(1000);
+    expect(third.isBlocked).toBe(true);
+    third.signal();
+  });
+});
