@@ -143,6 +143,19 @@ describeMount('pairs/', () => {
     await driver.close(one);
   });
 
+  test('rmdir ends a write to an end that nobody has open', async () => {
+    const writer = mount.start(
+      `mkdir pairs/full; trap '' PIPE; exec dd if=/dev/zero of=pairs/full/0 bs=200000 count=1 status=none conv=notrunc`,
+    );
+    await mount.untilBlocked('pairs/full/0', 'pipdwt');
+    const inode = (await mount.pipe('pairs/full/1'))['ino'];
+    expect(inode).toBeGreaterThan(0);
+    await mount.output('rmdir pairs/full');
+    const { status, stderr } = await writer.finished();
+    expect([status, stderr]).toEqual([1, expect.stringContaining('Broken pipe')]);
+    expect((await mount.table('pipes')).filter(({ ino }) => ino === inode)).toEqual([]);
+  });
+
   test('a pair can be renamed, while it is open too', async () => {
     await mount.output('mkdir pairs/old');
     const fd = await openEnd('pairs/old/0');
