@@ -87,6 +87,8 @@ export class Fifo {
     // Who has it open for reading would have no place to read from.
     if (options.fanout !== this.#options.fanout && this.readers > this.holders) return -EBUSY;
     const error = this.#pair === null ? this.#checkRoom(options) : this.#reshape(this.#pair, options);
+    // A ring that has become smaller, or is charged to another user, leaves memory to others.
+    this.#subsystem.crampedEnds.growthReturned();
     if (error !== 0) return error;
     this.#options = options;
     if (this.#pair === null) return 0;

@@ -17,10 +17,11 @@ function chooseSize(end: PipeEnd, uio: WriteUio): void {
   const { budget, resizeAllowed } = end.pair.subsystem;
   if (end.chunk !== null || resizeAllowed !== 1) return;
   let desiredBytes = wantedSize(end, uio.residual);
-  if (budget.mustShrink && ring.size > SMALL_PIPE_SIZE_BYTES && ring.count <= SMALL_PIPE_SIZE_BYTES) {
-    desiredBytes = SMALL_PIPE_SIZE_BYTES;
-  }
+  const shrinks =
+    budget.mustShrink && ring.size > SMALL_PIPE_SIZE_BYTES && ring.count <= SMALL_PIPE_SIZE_BYTES;
+  if (shrinks) desiredBytes = SMALL_PIPE_SIZE_BYTES;
   if (desiredBytes !== ring.size) ring.resize(desiredBytes);
+  if (shrinks) end.pair.subsystem.crampedEnds.growthReturned();
 }
 
 /**

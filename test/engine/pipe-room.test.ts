@@ -4,6 +4,7 @@ import { EAGAIN } from '../../src/kern/errno.ts';
 import { EVFILT_WRITE } from '../../src/kern/klist.ts';
 import { Poller, POLLOUT } from '../../src/kern/poll.ts';
 import { endOf, TestKnote, World } from '../support/engine.ts';
+import { setOptions } from '../support/options.ts';
 
 const PIPE_BUF = 4096;
 
@@ -91,6 +92,31 @@ test.each([
       // Old and new ring are booked together for a moment.
       world.pipes.budget.maximumBytes = world.pipes.budget.usedBytes + 4096;
       return () => world.read(reader, 1);
+    },
+  ],
+  [
+    'the budget forbids it',
+    'a write makes another ring small',
+    (world: World) => {
+      const { reader, writer } = world.fifoEnds('rn', 'wn');
+      world.write(writer, 65_536);
+      // While there is room, the read leaves the ring large.
+      world.pipes.budget.maximumBytes = 2 * world.pipes.budget.usedBytes;
+      world.read(reader, 65_535);
+      world.pipes.budget.maximumBytes = world.pipes.budget.usedBytes + 4096;
+      return () => world.write(writer, 1);
+    },
+  ],
+  [
+    'the budget forbids it',
+    'the capacity of another pipe makes its ring small',
+    (world: World) => {
+      const { fifo } = world.fifoEnds('rn', 'wn');
+      setOptions(fifo, 'capacity=65536');
+      world.pipes.budget.maximumBytes = world.pipes.budget.usedBytes + 4096;
+      return () => {
+        expect(setOptions(fifo, 'capacity=4096')).toBe(0);
+      };
     },
   ],
   [
