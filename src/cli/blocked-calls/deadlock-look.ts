@@ -2,7 +2,7 @@ import { startThread } from '../../host/start-thread.ts';
 import type { MountPoint } from '../tables/mount-calls.ts';
 import type { Deadlock } from './wait-graph.ts';
 
-/** A look takes some milliseconds, and a second where thousands of processes have to be looked at. */
+/** A look takes some milliseconds, and a second where thousands of processes have to be looked at; half a second of looks goes into a doubt. */
 const LOOK_TIMEOUT_MS = 2000;
 
 export interface DeadlockLook {
@@ -18,19 +18,18 @@ export interface DeadlockLook {
  */
 export function findDeadlocksInTime(mount: MountPoint): Promise<DeadlockLook> {
   const worker = startThread(new URL('./look-worker.js', import.meta.url), mount);
+  let deadlocks: readonly Deadlock[] | null = null;
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
       worker.unref();
-      resolve({ deadlocks: null, isHanging: true });
+      resolve({ deadlocks, isHanging: true });
     }, LOOK_TIMEOUT_MS);
-    const end = (deadlocks: readonly Deadlock[] | null): void => {
+    worker.on('message', (surest: readonly Deadlock[]) => (deadlocks = surest));
+    // The mount has ended, say: who reads its tables hears of it.
+    worker.on('error', () => undefined);
+    worker.on('exit', () => {
       clearTimeout(timer);
       resolve({ deadlocks, isHanging: false });
-    };
-    worker.on('message', end);
-    // The mount has ended, say: who reads its tables hears of it.
-    worker.on('error', () => {
-      end(null);
     });
   });
 }

@@ -62,13 +62,20 @@ const PAUSE_MS = 100;
 
 /**
  * As `lookAtWaits`, and looks again as long as a deadlock is in doubt: a process that has just begun cannot be looked at yet, a descriptor
- * is on its way for a moment. One look without a doubt is enough, since what cannot end does not. The surest look.
+ * is on its way for a moment. One look without a doubt is enough, since what cannot end does not. The surest look; `looked` gets
+ * each that is the surest so far.
  */
-export async function lookClosely(mount: MountPoint): Promise<WaitsLook> {
+export async function lookClosely(
+  mount: MountPoint,
+  looked: (look: WaitsLook) => void = () => undefined,
+): Promise<WaitsLook> {
   let surest: WaitsLook | null = null;
   for (let looks = 1; ; looks++) {
     const look = await lookAtWaits(mount);
-    if (surest === null || sureCount(look) >= sureCount(surest)) surest = look;
+    if (surest === null || sureCount(look) >= sureCount(surest)) {
+      surest = look;
+      looked(look);
+    }
     const isSure = sureCount(look) === look.deadlocks.length;
     if (isSure && sureCount(look) >= sureCount(surest)) return look;
     if (looks === LOOKS) return surest;

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MountPoint } from '../tables/mount-calls.ts';
-import { lookAtWaits } from './holders.ts';
+import { lookClosely } from './holders.ts';
 
-/** A thread that looks at the blocked calls of a mount once. */
-const { deadlocks } = await lookAtWaits(workerData as MountPoint);
-parentPort!.postMessage(deadlocks);
+/** A thread that looks at the blocked calls of a mount, and tells the deadlocks of each look that is as sure as those before. */
+await lookClosely(workerData as MountPoint, ({ deadlocks }) => {
+  parentPort!.postMessage(deadlocks);
+});
