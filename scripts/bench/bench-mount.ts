@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+export const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 /** Where the peer of a segment lies: a tmpfs. */
 const TMPFS = '/dev/shm';

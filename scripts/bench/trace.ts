@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import type { BenchMount } from './bench-mount.ts';
+import { type BenchMount, program } from './bench-mount.ts';
 import { compare, ratioAtMost, type Row } from './rows.ts';
 
 const CALLS = 10_000;
@@ -34,9 +34,31 @@ async function ended(child: ChildProcess): Promise<void> {
   await end;
 }
 
-async function costBeside(mount: BenchMount, name: string): Promise<number> {
-  const reader = spawn('cat', [mount.path(`info/${name}`)], { stdio: 'ignore' });
-  await started(mount, name);
+interface Reader {
+  readonly what: string;
+  readonly command: (mount: BenchMount) => readonly [string, ...string[]];
+  /** The table that it has open. */
+  readonly table: string;
+}
+
+const cat = (table: string): Reader => ({
+  what: `cat info/${table}`,
+  command: (mount) => ['cat', mount.path(`info/${table}`)],
+  table,
+});
+
+const command = (...options: string[]): Reader => ({
+  what: ['ipcfs trace', ...options].join(' '),
+  command: ({ directory }) => [process.execPath, program, 'trace', ...options, directory],
+  table: 'trace.json',
+});
+
+const READERS = [cat('trace'), cat('trace.json'), command(), command('--json')];
+
+async function costBeside(mount: BenchMount, { command, table }: Reader): Promise<number> {
+  const [program, ...args] = command(mount);
+  const reader = spawn(program, args, { stdio: 'ignore' });
+  await started(mount, table);
   try {
     return oneByteCost(mount.pipe);
   } finally {
@@ -48,17 +70,17 @@ async function costBeside(mount: BenchMount, name: string): Promise<number> {
 export async function* tracedCalls(mount: BenchMount, rounds: number): AsyncIterable<Row> {
   // The first calls of a server's life are slow, traced or not: nothing is compiled yet.
   oneByteCost(mount.pipe);
-  await costBeside(mount, 'trace');
-  for (const name of ['trace', 'trace.json']) {
+  await costBeside(mount, READERS[0]!);
+  for (const reader of READERS) {
     yield await compare(
       {
-        what: `write or read of one byte beside cat info/${name}`,
+        what: `write or read of one byte beside ${reader.what}`,
         unit: 'us',
-        peerName: 'without cat',
+        peerName: 'without it',
         goal: ratioAtMost(MOST_SLOWED),
       },
       rounds * TURNS,
-      () => costBeside(mount, name),
+      () => costBeside(mount, reader),
       () => oneByteCost(mount.pipe),
     );
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { ipcfs } from '../support/cli.ts';
@@ -40,6 +41,14 @@ describeMount('ipcfs run --trace', () => {
     } finally {
       await mount.stop();
     }
+  });
+
+  test('the run has the processor after its command', async () => {
+    const script = `nice; until [ "$(sed 's/.*) //' /proc/$PPID/stat | cut -d ' ' -f 17)" = 10 ]; do sleep 0.01; done`;
+    expect(await bench.script(script, ['--trace', path('t.json')])).toMatchObject({
+      status: 0,
+      stdout: `${getPriority()}\n`,
+    });
   });
 
   test('FILE.perfetto.json and FILE.html are pictures; the deadlock that ends the run is in them', async () => {

@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TraceFields } from '../../src/cli/trace/trace-lines.ts';
@@ -53,6 +53,13 @@ describeMount('ipcfs trace', () => {
 
   test('a command that a signal ends gives the status that a shell gives', async () => {
     expect((await trace([], 'kill -TERM $$')).status).toBe(128 + 15);
+  });
+
+  test('it has the processor after what it traces: each of its threads is nice, the command is not', async () => {
+    const script = `nice; nice_of() { sed 's/.*) //' "$@" | cut -d ' ' -f 17 | sort -u; }
+      until [ "$(nice_of /proc/$PPID/stat)" = 10 ]; do sleep 0.01; done; nice_of /proc/$PPID/task/*/stat`;
+    const { status, stdout } = await trace(['--output', '/dev/null'], script);
+    expect([status, stdout]).toEqual([0, `${getPriority()}\n10\n`]);
   });
 
   test('only the command and its children are traced, grandchildren too', async () => {

@@ -151,6 +151,7 @@ async function accompany(
     throw error;
   }
   const finished = command.start(directory);
+  for (const feature of features) feature.started?.();
   const first = await Promise.race([
     finished.then((status) => ({ status, isStopped: false })),
     stopped.then((status) => ({ status, isStopped: true })),

@@ -46,6 +46,8 @@ export interface RunMount {
 export interface RunFeature {
   /** The mount answers, and the command has not begun. */
   begin?(run: Run): void | Promise<void>;
+  /** The command has begun. */
+  started?(): void;
   /**
    * The command has ended by itself, and what it has left still runs: the status that the run has to exit with instead of the command's,
    * or null.

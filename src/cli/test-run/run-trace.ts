@@ -1,6 +1,7 @@
 import { endersOf } from '../blocked-calls/wait-graph.ts';
 import { CommandFailure, EXIT_FAILURE } from '../failures.ts';
 import { jsonForm, type TraceOutputForm } from '../trace/forms.ts';
+import { giveWay } from '../trace/give-way.ts';
 import { TraceOutput } from '../trace/output.ts';
 import { PageForm } from '../trace/picture/page-form.ts';
 import { PerfettoForm } from '../trace/picture/perfetto-form.ts';
@@ -47,6 +48,10 @@ export class RunTrace implements RunFeature {
     this.#recording = recorder.record().catch((error: unknown) => {
       this.#failure = error as Error;
     });
+  }
+
+  started(): void {
+    giveWay();
   }
 
   async end({ hasMountEnded }: Run): Promise<number | null> {

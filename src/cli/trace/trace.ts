@@ -4,6 +4,7 @@ import { EXIT_FAILURE, remark, report, UsageFailure } from '../failures.ts';
 import { type MountPoint, mountPoint } from '../tables/mount-calls.ts';
 import { readTable } from '../tables/tables.ts';
 import { jsonForm, textForm, type TraceOutputForm } from './forms.ts';
+import { giveWay } from './give-way.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, TraceOutput } from './output.ts';
 import { PageForm } from './picture/page-form.ts';
 import { PerfettoForm } from './picture/perfetto-form.ts';
@@ -54,11 +55,9 @@ export async function traceCommand(
     const trace = await TraceSubscription.open(mount, options.content);
     const recorder = new TraceRecorder({ mount, trace, selection, form, output, looksForDeadlocks: true });
     if (hasCommand) status = await traceOf(command, mount, selection, recorder);
-    else if (form.picture === undefined) {
-      await recorder.record();
-      status = 0;
-    } else {
-      status = await untilSignal(recorder);
+    else {
+      giveWay();
+      status = form.picture === undefined ? await untilEnd(recorder) : await untilSignal(recorder);
     }
   } catch (error) {
     status = report(error);
@@ -81,6 +80,11 @@ function targetOf({ json, output, perfetto, html, content }: TraceCommandOptions
   const beginSeconds = Date.now() / 1000;
   if (html !== undefined) return { form: new PageForm(beginSeconds), file: html };
   return { form: new PerfettoForm(beginSeconds), file: perfetto! };
+}
+
+async function untilEnd(recorder: TraceRecorder): Promise<number> {
+  await recorder.record();
+  return 0;
 }
 
 async function untilSignal(recorder: TraceRecorder): Promise<number> {
@@ -109,6 +113,7 @@ async function traceOf(
   const tellsCallers = facts.every(({ name, value }) => name !== 'caller-process' || value === 'yes');
   if (!tellsCallers) remark('this mount does not know who calls: the lines are of all processes');
   const { pid, ended } = await startCommand(command, { IPCFS: mount.path });
+  giveWay();
   if (tellsCallers) selection.tree = new ProcessTree(pid);
   let failure = 0;
   const recording = recorder.record().catch((error: unknown) => {
