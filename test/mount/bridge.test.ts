@@ -297,7 +297,7 @@ describeBridge('ipcfs bridge', () => {
       `2 ipcfs: ${plain} is no kqueue: name DIR/kqueues/NAME\n`,
     );
     expect(await refusal(from, url, '--out')).toMatch(
-      /^2 ipcfs: required option '--role <ROLE>' not specified/,
+      /^2 ipcfs: --role is missing: give work, broadcast, log\n/,
     );
     expect(await refusal(from, url, '--role', 'work', '--status')).toBe(
       `1 ipcfs: the stream ${subject.replace('.', '_')} cannot be asked: stream not found\n`,
