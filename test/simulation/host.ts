@@ -165,6 +165,11 @@ export class SimulatedProcessEvents implements ProcessEvents {
     this.#queue.push(event);
   }
 
+  /** Something has happened that nobody was told yet. */
+  get isUntold(): boolean {
+    return this.#queue.length > 0;
+  }
+
   /** Tells the watchers; whether anybody was told anything. */
   tell(): boolean {
     const queue = this.#queue;

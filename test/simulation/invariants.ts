@@ -138,7 +138,9 @@ function checkKqueues({ fileSystem }: World): void {
   }
 }
 
-function checkPolls({ kernel, fileSystem }: World): void {
+function checkPolls({ kernel, fileSystem, events }: World): void {
+  // The question itself would make an event of what a process has just done.
+  if (events.isUntold) return;
   // A stall holds back what is ready; its removal does not.
   if ([...fileSystem.faults.all()].some(({ spec }) => spec.action.kind === 'stall')) return;
   for (const file of kernel.files.values()) {
