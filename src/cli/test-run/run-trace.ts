@@ -1,7 +1,7 @@
 import { endersOf } from '../blocked-calls/wait-graph.ts';
 import { CommandFailure, EXIT_FAILURE } from '../failures.ts';
 import { jsonForm, type TraceOutputForm } from '../trace/forms.ts';
-import { giveWay } from '../trace/give-way.ts';
+import { takeLess } from '../trace/give-way.ts';
 import { TraceOutput } from '../trace/output.ts';
 import { PageForm } from '../trace/picture/page-form.ts';
 import { PerfettoForm } from '../trace/picture/perfetto-form.ts';
@@ -51,7 +51,8 @@ export class RunTrace implements RunFeature {
   }
 
   started(): void {
-    giveWay();
+    // It looks for deadlocks and time limits as well.
+    takeLess();
   }
 
   async end({ hasMountEnded }: Run): Promise<number | null> {
