@@ -3,22 +3,17 @@ import { assert } from '../kern/assert.ts';
 import type { Timestamps } from '../kern/clock.ts';
 import type { Credentials } from '../kern/credentials.ts';
 import { EBUSY, EINTR, EINVAL, ENOMEM, ENXIO } from '../kern/errno.ts';
-import type { File, FileOps } from '../kern/file.ts';
-import { EVFILT_OPEN, Klist } from '../kern/klist.ts';
+import type { File } from '../kern/file.ts';
+import { Klist } from '../kern/klist.ts';
 import { type Operation, sleep, type WaitChannel, WakeReason } from '../kern/operation.ts';
 import type { WriteUio } from '../kern/uio.ts';
 import { closeIdle } from './close.ts';
 import type { Drops, OptionDiscipline } from './discipline.ts';
 import type { PipeEnd, Traffic } from './end.ts';
-import { fifoKqfilter } from './fifo-filters.ts';
-import { pipeKqfilter } from './filters.ts';
-import { pipeIoctl } from './ioctl.ts';
+import { fifoOps, writeNow } from './fifo-ops.ts';
 import { PipePair } from './pair.ts';
 import { isPlain, NO_OPTIONS, type PipeOptions } from './pipe-options.ts';
-import { pipePoll } from './poll.ts';
-import { pipeRead } from './read.ts';
 import type { PipeSubsystem } from './subsystem.ts';
-import { pipeWrite } from './write.ts';
 
 const readerOpenSleep = { message: 'fifoor', interruptible: true };
 const writerOpenSleep = { message: 'fifoow', interruptible: true };
@@ -323,38 +318,3 @@ export class Fifo {
     this.#writerOpens = 0;
   }
 }
-
-function writeNow(file: File, uio: WriteUio, credentials: Credentials): Operation<number> {
-  const { discipline } = file.data as PipeEnd;
-  return discipline === null ? pipeWrite(file, uio, credentials) : discipline.write(file, uio, credentials);
-}
-
-function fifoOf(file: File): Fifo {
-  return (file.data as PipeEnd).pair.fifo!;
-}
-
-/** The operations of an open named pipe. Its `data` is the PipeEnd that everybody shares. */
-export const fifoOps: FileOps = {
-  read: (file, uio, credentials) => {
-    const { discipline } = file.data as PipeEnd;
-    return discipline === null ? pipeRead(file, uio, credentials) : discipline.read(file, uio, credentials);
-  },
-  write: (file, uio, credentials) =>
-    file.pipeMeeting < 0
-      ? writeNow(file, uio, credentials)
-      : fifoOf(file).meetThenWrite(file, uio, credentials),
-  ioctl: pipeIoctl,
-  poll: pipePoll,
-  // Who waits to open is the name's to say.
-  kqfilter: (file, knote) =>
-    knote.filter === EVFILT_OPEN ? fifoKqfilter(fifoOf(file), knote) : pipeKqfilter(file, knote),
-  descriptorClosed(file, credentials) {
-    (file.data as PipeEnd).discipline?.descriptorClosed(file, credentials);
-  },
-  *close(file) {
-    const { discipline } = file.data as PipeEnd;
-    if (discipline !== null) yield* discipline.closing(file);
-    fifoOf(file).close(file);
-    return 0;
-  },
-};

@@ -13,7 +13,8 @@ import {
   noteUnlink,
   notingWrite,
 } from '../vfs/vnode-notes.ts';
-import { Fifo, fifoOps } from '../pipe/fifo.ts';
+import { Fifo } from '../pipe/fifo.ts';
+import { fifoOps } from '../pipe/fifo-ops.ts';
 import { fifoKqfilter } from '../pipe/fifo-filters.ts';
 import { LARGEST_CAPACITY_BYTES, NO_OPTIONS, type PipeOptions, roundCapacity } from '../pipe/pipe-options.ts';
 import type { PipeSubsystem } from '../pipe/subsystem.ts';
