@@ -14,55 +14,7 @@ import {
   zombieStatus,
 } from '../processes/processes.ts';
 import { SignalEvents } from './signal-events.ts';
-
-/** What one watcher wants of one process. */
-class Watch {
-  kinds = 0;
-  /** For each kind when it was asked for: what happened before, but is told only now, is not meant. */
-  readonly #sinceNs = new Map<number, number>();
-
-  change(kinds: number, nowNs: number): void {
-    for (const kind of Object.values(ProcessEventKind)) {
-      if ((kinds & ~this.kinds & kind) !== 0) this.#sinceNs.set(kind, nowNs);
-    }
-    this.kinds = kinds;
-  }
-
-  wants(kind: number, timeNs: number): boolean {
-    return (this.kinds & kind) !== 0 && timeNs >= this.#sinceNs.get(kind)!;
-  }
-}
-
-/** A process that somebody watches. */
-class Watched {
-  readonly pid: number;
-  /** Null when it was gone before it could be seen. */
-  readonly identity: number | null;
-  readonly watches = new Map<ProcessWatcher, Watch>();
-  /** Says whether the process has ended; null where nobody asks that, or descriptors are scarce. */
-  pidfd: Pidfd | null = null;
-  /** The pidfd tells of the end, since the connector does not, or not precisely. */
-  isAwaited = false;
-  /** What the connector said of the first thread's end; null before it did. */
-  leaderStatus: number | null = null;
-
-  constructor(pid: number, identity: number | null) {
-    this.pid = pid;
-    this.identity = identity;
-  }
-
-  wants(kind: number): boolean {
-    for (const watch of this.watches.values()) if ((watch.kinds & kind) !== 0) return true;
-    return false;
-  }
-
-  tell(kind: number, timeNs: number, call: (watcher: ProcessWatcher) => void): void {
-    for (const [watcher, watch] of [...this.watches]) {
-      // A watcher may end the watch of another.
-      if (this.watches.get(watcher) === watch && watch.wants(kind, timeNs)) call(watcher);
-    }
-  }
-}
+import { Watch, WatchedProcess } from './watched-process.ts';
 
 /** Forks and execs are heard through the connector only. */
 const CONNECTOR_KINDS = ProcessEventKind.Fork | ProcessEventKind.Exec;
@@ -73,7 +25,7 @@ const LIFE_KINDS = CONNECTOR_KINDS | ProcessEventKind.Exit;
 const LATE_END_MS = 20;
 
 /** Whether the first thread of a process has ended, or has been waited for. */
-function hasLeaderEnded({ pid, identity }: Watched): boolean {
+function hasLeaderEnded({ pid, identity }: WatchedProcess): boolean {
   return processIdentity(pid) !== identity || processState(pid)?.isZombie !== false;
 }
 
@@ -98,7 +50,7 @@ function monotonicNs(): number {
  */
 export class LinuxProcessEvents implements ProcessEvents {
   readonly #sources: PollSources;
-  readonly #processes = new Map<number, Watched>();
+  readonly #processes = new Map<number, WatchedProcess>();
   #connector: ProcessConnector | null = null;
   #signals: SignalEvents | null = null;
   /** The pidfds of all watched processes, for `catchUp`. */
@@ -166,7 +118,7 @@ export class LinuxProcessEvents implements ProcessEvents {
       watcher.exited(zombie);
       return 0;
     }
-    const watched = existing ?? new Watched(pid, identity);
+    const watched = existing ?? new WatchedProcess(pid, identity);
     // The connector tells of the end after it has made a zombie.
     const isHeardOf = this.#connector !== null && (isNewChild || state?.isZombie === false);
     if (!isHeardOf) {
@@ -204,7 +156,7 @@ export class LinuxProcessEvents implements ProcessEvents {
   }
 
   /** Waits for the end of all threads; 0 or a negative errno. */
-  #await(watched: Watched): number {
+  #await(watched: WatchedProcess): number {
     if (watched.isAwaited) return 0;
     if (watched.pidfd === null) {
       const pidfd = Pidfd.open(watched.pid, this.#allEnded(watched));
@@ -218,14 +170,14 @@ export class LinuxProcessEvents implements ProcessEvents {
   }
 
   /** Lets `catchUp` see the end, if somebody asks for it and there are descriptors. */
-  #makeExact(watched: Watched, kinds: number): void {
+  #makeExact(watched: WatchedProcess, kinds: number): void {
     if ((kinds & LIFE_KINDS) === 0 || watched.pidfd !== null) return;
     watched.pidfd = Pidfd.openSpare(watched.pid, this.#allEnded(watched));
     if (watched.pidfd !== null) this.#pidfds.add(watched.pidfd);
   }
 
   /** What to do when a pidfd says that all threads have ended; `status` is null when it cannot tell. */
-  #allEnded(watched: Watched): (status: number | null) => void {
+  #allEnded(watched: WatchedProcess): (status: number | null) => void {
     return (status) => {
       // What the process did before its end is heard before its end, and the end itself may be told meanwhile.
       this.#connector?.catchUp(monotonicNs());
@@ -239,7 +191,7 @@ export class LinuxProcessEvents implements ProcessEvents {
     };
   }
 
-  #isOpen(watched: Watched): boolean {
+  #isOpen(watched: WatchedProcess): boolean {
     return this.#processes.get(watched.pid) === watched;
   }
 
@@ -279,7 +231,7 @@ export class LinuxProcessEvents implements ProcessEvents {
   };
 
   /** The first thread has ended: the process has if it was the last, and otherwise when the last one does. */
-  #leaderExited(watched: Watched): void {
+  #leaderExited(watched: WatchedProcess): void {
     // When another thread calls exec, it takes the place of the first, and the process goes on.
     if (!hasLeaderEnded(watched)) return;
     const isSame = processIdentity(watched.pid) === watched.identity;
@@ -287,11 +239,11 @@ export class LinuxProcessEvents implements ProcessEvents {
     else this.#end(watched, watched.leaderStatus ?? 0);
   }
 
-  #awaitLast(watched: Watched): void {
+  #awaitLast(watched: WatchedProcess): void {
     if (this.#await(watched) !== 0) this.#end(watched, watched.leaderStatus ?? 0);
   }
 
-  #end(watched: Watched, status: number): void {
+  #end(watched: WatchedProcess, status: number): void {
     // What was sent to it before its end is heard before its end.
     if (watched.wants(ProcessEventKind.Signal)) this.#signals?.readable();
     if (!this.#isOpen(watched)) return;
@@ -308,7 +260,7 @@ export class LinuxProcessEvents implements ProcessEvents {
     });
   };
 
-  #forget(watched: Watched): void {
+  #forget(watched: WatchedProcess): void {
     this.#processes.delete(watched.pid);
     if (watched.pidfd === null) return;
     this.#pidfds.remove(watched.pidfd);
