@@ -1,6 +1,7 @@
 import { EACCES, ENOSYS, EOPNOTSUPP, EPERM } from '../../../kern/errno.ts';
 import { NO_IDENTITY, UNKNOWN_IDENTITY } from '../../../kern/host.ts';
 import { readStart, readText } from '../bounded-read.ts';
+import { deviceOf, nameToHandleAt } from '../file-status.ts';
 import { closeForeign } from './close-foreign.ts';
 import * as libc from '../libc.ts';
 
@@ -25,7 +26,7 @@ const handle = new Uint32Array(2 + FUSE_HANDLE_BYTES / Uint32Array.BYTES_PER_ELE
 const mountId = new Int32Array(1);
 
 function isOnDevice(path: string, { deviceMinor }: MountPlace): boolean {
-  const device = libc.deviceOf(path);
+  const device = deviceOf(path);
   return device?.[0] === 0 && device[1] === deviceMinor;
 }
 
@@ -36,7 +37,7 @@ function isOnDevice(path: string, { deviceMinor }: MountPlace): boolean {
 export function descriptorIdentity(pid: number, descriptor: number, mount: MountPlace): number {
   const path = `/proc/${pid}/fd/${descriptor}`;
   handle[0] = FUSE_HANDLE_BYTES;
-  if (libc.nameToHandleAt(path, handle, mountId) === 0) {
+  if (nameToHandleAt(path, handle, mountId) === 0) {
     if (mountId[0] !== mount.id && !isOnDevice(path, mount)) return NO_IDENTITY;
     return handle[1] === FUSE_HANDLE_TYPE ? handle[2]! * HALF + handle[3]! : UNKNOWN_IDENTITY;
   }

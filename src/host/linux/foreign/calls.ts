@@ -1,4 +1,5 @@
-import { define, O_CLOEXEC, statxOf, SYS_statx } from '../libc.ts';
+import { statxOf, SYS_statx } from '../file-status.ts';
+import { define, O_CLOEXEC } from '../libc.ts';
 
 // Calls of the C library that look at files of other processes. Results are as in libc.ts.
 

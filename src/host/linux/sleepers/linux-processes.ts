@@ -2,6 +2,7 @@ import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { readText } from '../bounded-read.ts';
 import { descriptorInfo } from '../descriptors/descriptors.ts';
 import { withDescriptors } from '../descriptors/spare-descriptor.ts';
+import { fileOf } from '../file-status.ts';
 import * as libc from '../libc.ts';
 import { commandName, processStatus } from '../processes/processes.ts';
 import type { Listed, ProcessView } from './process-view.ts';
@@ -56,7 +57,7 @@ export const linuxProcesses: ProcessView = {
   descriptors: (pid, most) => listNumbers(`/proc/${pid}/fd`, most),
   threads: (pid, most) => listNumbers(`/proc/${pid}/task`, most),
   file(pid, descriptor) {
-    const seen = libc.fileOf(`/proc/${pid}/fd/${descriptor}`);
+    const seen = fileOf(`/proc/${pid}/fd/${descriptor}`);
     if (seen === null) return null;
     const [deviceMajor, deviceMinor, inode, mode] = seen;
     const type = (mode & S_IFMT) === S_IFIFO ? 'pipe' : (mode & S_IFMT) === 0 ? 'anonymous' : 'other';
