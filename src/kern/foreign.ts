@@ -40,6 +40,13 @@ export interface ForeignDescription {
   readonly state: ForeignState;
 }
 
+/** Who asks for a file: what he could not open is not watched for him. */
+export interface ForeignUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
 /** What is asked of a host about files outside of the mount. Each `id` is answered once. */
 export type ForeignRequest =
   | {
@@ -51,6 +58,7 @@ export type ForeignRequest =
       readonly otherPid: number;
       readonly descriptor: number;
       readonly side: number;
+      readonly user: ForeignUser;
     }
   | {
       /** Find the file that a path leads to, with the rights of a user, as a process sees it. */
@@ -59,10 +67,8 @@ export type ForeignRequest =
       readonly pid: number;
       /** Absolute, one character a byte. */
       readonly path: string;
-      readonly uid: number;
-      readonly gid: number;
-      readonly groups: readonly number[];
       readonly side: number;
+      readonly user: ForeignUser;
     }
   /** Tell the state of these files, after everything that has happened until now. */
   | { readonly kind: 'look'; readonly id: number; readonly files: readonly number[] }

@@ -227,9 +227,35 @@ change('add vnode fd:%d write' % event); show(events()[0].split(' ', 3)[3])
       'errno=EOPNOTSUPP udata=- a signalfd tells each process of its own signals: watch the filter signal',
       'errno=EOPNOTSUPP udata=- a device that is no terminal',
       'errno=EBADF udata=- a file of a file system that is not local (proc)',
-      'errno=EBADF udata=- it was opened with O_PATH',
+      'errno=EBADF udata=- it was opened with O_PATH, which has vnode events only',
       'errno=EBADF udata=- it is not open',
-      'errno=EOPNOTSUPP udata=- only files and directories have vnode events',
+      'errno=EOPNOTSUPP udata=- only files, directories and symbolic links have vnode events',
+      '',
+    ]);
+  });
+
+  test('a descriptor of O_PATH has vnode events: of a file, of a symbolic link itself, of a directory', async () => {
+    const program = python(`${PRELUDE}
+O_PATH = 0o10000000
+where = '${scratch}/named'; os.mkdir(where); open(where + '/file', 'w').close(); os.symlink('file', where + '/link')
+def watch(path): change(f'add vnode fd:{os.open(path, O_PATH | os.O_NOFOLLOW)} delete write attrib rename clear')
+def notes(): return [e.split()[4] for e in events()]
+watch(where + '/file'); os.truncate(where + '/file', 3); show(notes())
+os.rename(where + '/file', where + '/other'); show(notes())
+watch(where + '/link'); os.utime(where + '/link', (1, 1), follow_symlinks=False); show(notes())
+os.unlink(where + '/link'); show(notes())
+watch(where); open(where + '/new', 'w').close(); show(notes())
+os.unlink(where + '/other'); show(sorted(notes()))
+fifo = where + '/fifo'; os.mkfifo(fifo); change(f'add vnode fd:{os.open(fifo, O_PATH)} write'); show(events()[0].split(' ', 3)[3])
+`);
+    expect((await mount.output(program)).split('\n')).toEqual([
+      "['fflags=extend,write']",
+      "['fflags=rename']",
+      "['fflags=attrib']",
+      "['fflags=delete']",
+      "['fflags=write']",
+      "['fflags=delete', 'fflags=write']",
+      'errno=EOPNOTSUPP udata=- only files, directories and symbolic links have vnode events',
       '',
     ]);
   });

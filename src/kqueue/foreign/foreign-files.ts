@@ -1,11 +1,13 @@
 import { Resource } from '../../kern/accounting.ts';
 import { EAGAIN, EBADF, ENOENT, EPERM, ETIMEDOUT } from '../../kern/errno.ts';
+import type { Credentials } from '../../kern/credentials.ts';
 import { type File, knotesOfClosedFile } from '../../kern/file.ts';
 import {
   type ForeignAnswer,
   type ForeignDescription,
   type ForeignHost,
   type ForeignRequest,
+  type ForeignUser,
   Side,
 } from '../../kern/foreign.ts';
 import type { Kernel } from '../../kern/kernel.ts';
@@ -97,15 +99,13 @@ export class ForeignFiles {
     const pid = this.#kernel.host.processOf(credentials.pid);
     const side = sideOf(filter);
     const id = ++this.#lastId;
-    const { uid } = credentials;
+    const user = this.#userOf(credentials);
+    const { uid } = user;
     const answer = yield* this.#ask(
       uid,
       typeof ident === 'number'
-        ? { kind: 'descriptor', id, pid, otherPid: openerPid, descriptor: ident, side }
-        : {
-            ...{ kind: 'path', id, pid, path: ident, side, uid, gid: credentials.gid },
-            groups: credentials.groups ?? this.#kernel.host.supplementaryGroups(credentials.pid),
-          },
+        ? { kind: 'descriptor', id, pid, otherPid: openerPid, descriptor: ident, side, user }
+        : { kind: 'path', id, pid, path: ident, side, user },
     );
     if (typeof answer !== 'number' && answer.kind === 'found') {
       // What is known already has been charged for.
@@ -122,6 +122,10 @@ export class ForeignFiles {
       return { file: -ENOENT, reason: null, insidePath: answer.path };
     }
     return answer.kind === 'refused' ? refused(answer.errno, answer.reason) : refused(-EBADF);
+  }
+
+  #userOf({ uid, gid, groups, pid }: Credentials): ForeignUser {
+    return { uid, gid, groups: groups ?? this.#kernel.host.supplementaryGroups(pid) };
   }
 
   /**

@@ -145,6 +145,25 @@ os.kill(other, 9)
     ]);
   });
 
+  test('[SEC-24] a descriptor of O_PATH is watched only by those who may read the file, an open one by those who have it', async () => {
+    const secret = join(hostile.scratch, 'unread');
+    writeFileSync(secret, '', { mode: 0o600 });
+    const program = join(hostile.scratch, 'named.py');
+    writeFileSync(
+      program,
+      `
+import os
+q = os.open('kqueue', os.O_RDWR)
+def ask(fd):
+    os.write(q, f'add vnode fd:{fd} write receipt\\n'.encode()); return os.read(q, 1000).decode().split('errno=')[1].split()[0]
+named = os.open('${secret}', 0o10000000); given = os.open('${secret}', os.O_RDONLY)
+os.setgroups([]); os.setgid(${alice.gid}); os.setuid(${alice.uid})
+print(ask(named), ask(given), ask(os.open('/etc/passwd', 0o10000000)), flush=True)
+`,
+    );
+    expect(await hostile.mount.output(`python3 ${program}`)).toBe('EACCES 0 0\n');
+  });
+
   test('[SEC-24] a path begins at the root that the caller sees', async () => {
     const root = join(hostile.scratch, 'jail');
     mkdirSync(root);

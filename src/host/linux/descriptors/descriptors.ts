@@ -54,12 +54,14 @@ export function descriptorIdentity(pid: number, descriptor: number, mount: Mount
   }
 }
 
-/** What /proc/PID/fdinfo says of a descriptor that is there for reading or writing. */
+/** What /proc/PID/fdinfo says of a descriptor. */
 export interface DescriptorInfo {
   readonly mountId: number;
   readonly inode: number;
   readonly isReadable: boolean;
   readonly isWritable: boolean;
+  /** It was opened with O_PATH: it names a file, and neither reads nor writes it. */
+  readonly isPathOnly: boolean;
   /** For a socket of the local domain: descriptors that have been sent and not received. */
   readonly inFlight: number;
 }
@@ -67,21 +69,28 @@ export interface DescriptorInfo {
 /** The lines that are read come first; who has locked a thousand ranges of a file, or watches as many, has as many lines more. */
 const INFO_BYTES = 512;
 
-/** Null when there is none for reading or writing, or we may not look. Asks the kernel only, not the server of a mount. */
-export function descriptorInfo(pid: number, descriptor: number): DescriptorInfo | null {
+/** Null when there is no such descriptor, or we may not look. Asks the kernel only, not the server of a mount. */
+export function anyDescriptorInfo(pid: number, descriptor: number): DescriptorInfo | null {
   const text = readStart(`/proc/${pid}/fdinfo/${descriptor}`, INFO_BYTES);
   if (text === null) return null;
   const field = (name: string): string | undefined => new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(text)?.[1];
   const flags = parseInt(field('flags') ?? '', 8);
-  if ((flags & O_PATH) !== 0) return null;
+  const isPathOnly = (flags & O_PATH) !== 0;
   const access = flags & O_ACCMODE;
   return {
     mountId: Number(field('mnt_id')),
     inode: Number(field('ino')),
-    isReadable: access !== O_WRONLY,
-    isWritable: access !== 0,
+    isReadable: !isPathOnly && access !== O_WRONLY,
+    isWritable: !isPathOnly && access !== 0,
+    isPathOnly,
     inFlight: Number(field('scm_fds') ?? 0),
   };
+}
+
+/** The same of a descriptor that is there for reading or writing; null for one of O_PATH too. */
+export function descriptorInfo(pid: number, descriptor: number): DescriptorInfo | null {
+  const info = anyDescriptorInfo(pid, descriptor);
+  return info?.isPathOnly === true ? null : info;
 }
 
 /** The mount that a descriptor of this process leads to, one of O_PATH too; NaN when the kernel does not say. */

@@ -1,3 +1,4 @@
+import type { ForeignUser } from '../../../kern/foreign.ts';
 import { statxOf, SYS_statx } from '../file-status.ts';
 import { define, O_CLOEXEC } from '../libc.ts';
 
@@ -252,7 +253,7 @@ const MOST_GROUPS = 65_536;
  * Does something with the rights that a user has to files. The calls of the kernel are about this thread, where those of the C library are about
  * all. Null when the thread may not take them.
  */
-export function asUser<T>(uid: number, gid: number, groups: readonly number[], work: () => T): T | null {
+export function asUser<T>({ uid, gid, groups }: ForeignUser, work: () => T): T | null {
   const own = new Uint32Array(MOST_GROUPS);
   const ownCount = groupsCall(SYS_getgroups, MOST_GROUPS, own);
   const ownUid = identityCall(SYS_setfsuid, -1);

@@ -49,8 +49,8 @@ export function noDescriptor(reason: string): Refusal {
 }
 
 /**
- * The kind of a descriptor by what /proc shows, before anybody takes a copy: `socket` is decided by the copy, `node` is a file or directory
- * of some file system.
+ * The kind of a descriptor by what /proc shows, before anybody takes a copy: `socket` is decided by the copy, `node` is a file, a directory or a
+ * symbolic link of some file system.
  */
 export function kindOfEntry(
   status: calls.FileStatus,
@@ -63,6 +63,7 @@ export function kindOfEntry(
       return 'pipe';
     case calls.S_IFREG:
     case calls.S_IFDIR:
+    case calls.S_IFLNK:
       return 'node';
     case calls.S_IFCHR:
       return isTerminal(status.deviceMajor) ? 'terminal' : unsupported('a device that is no terminal');

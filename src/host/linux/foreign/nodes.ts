@@ -32,6 +32,9 @@ const EVENT_BYTES = 16;
 const BUFFER_BYTES = 64 * 1024;
 const INFO_BYTES = 64;
 
+/** Where this thread finds its descriptors. */
+const OWN_DESCRIPTORS = '/proc/thread-self/fd';
+
 /**
  * Where a node is found: a descriptor of a process, or one of O_PATH that this thread has. It is kept for files. Linux tells of the removal of
  * a directory only when nobody has it open, so for those it is closed, and -1.
@@ -43,7 +46,7 @@ export interface NodePlace {
   kept: number;
 }
 
-/** A file or directory of a local file system. */
+/** A file, a directory or a symbolic link of a local file system. */
 export class ForeignNode {
   readonly file: number;
   /** What it is found by. */
@@ -69,14 +72,10 @@ function isSame(one: calls.FileStatus, other: calls.FileStatus): boolean {
   return one.inode === other.inode && one.device === other.device;
 }
 
-function pathOf(place: NodePlace): string {
-  return place.pid === 0 ? `/proc/thread-self/fd/${place.kept}` : `/proc/${place.pid}/fd/${place.descriptor}`;
-}
-
 /** What a node is now; null when its place leads elsewhere. */
 function statusOfNode({ place, status: before }: ForeignNode): calls.FileStatus | null {
   if (place.pid !== 0) {
-    const status = calls.statusOf(pathOf(place));
+    const status = calls.statusOf(`/proc/${place.pid}/fd/${place.descriptor}`);
     return status !== null && isSame(before, status) ? status : null;
   }
   return place.kept < 0 ? before : calls.statusOfDescriptor(place.kept);
@@ -114,8 +113,15 @@ export class Nodes {
     return this.#nodes.get(file);
   }
 
-  /** The node at a place, watched from now on. `status`: what was seen there; it has been found to be local. */
-  find(place: NodePlace, status: calls.FileStatus): { node: ForeignNode; state: ForeignState } | Refusal {
+  /**
+   * The node at a place, watched from now on. `seen`: an O_PATH descriptor of what was seen there, which has been found to be local, and
+   * its status. The place itself may lead elsewhere by now.
+   */
+  find(
+    place: NodePlace,
+    seen: number,
+    status: calls.FileStatus,
+  ): { node: ForeignNode; state: ForeignState } | Refusal {
     const key = place.pid === 0 ? `${status.device}:${status.inode}` : `${place.pid}:${place.descriptor}`;
     let node = this.#byPlace.get(key);
     if (node !== undefined && !isSame(node.status, status)) {
@@ -124,7 +130,7 @@ export class Nodes {
       node = undefined;
     }
     if (node === undefined) {
-      const watch = libc.inotifyAddWatch(this.descriptor, pathOf(place), WANTED);
+      const watch = libc.inotifyAddWatch(this.descriptor, `${OWN_DESCRIPTORS}/${seen}`, WANTED);
       if (watch < 0) return watchRefusal();
       node = new ForeignNode(this.#newNumber(), key, place, watch, status);
       this.#nodes.set(node.file, node);

@@ -7,7 +7,7 @@ import {
   type ForeignState,
   Side,
 } from '../../../kern/foreign.ts';
-import { descriptorInfo } from '../descriptors/descriptors.ts';
+import { anyDescriptorInfo, type DescriptorInfo } from '../descriptors/descriptors.ts';
 import * as libc from '../libc.ts';
 import * as calls from './calls.ts';
 import { SlotNumbers } from './descriptor-table.ts';
@@ -81,35 +81,60 @@ export class ForeignWatcher {
     if (node !== undefined) this.#nodes.look(node, 0, 0);
   }
 
-  #descriptor({ pid, otherPid, descriptor, side }: Question<'descriptor'>): ForeignDescription | Refusal {
+  #descriptor(request: Question<'descriptor'>): ForeignDescription | Refusal {
+    const { pid, otherPid, descriptor, side } = request;
     const path = `/proc/${pid}/fd/${descriptor}`;
     const status = calls.statusOf(path);
     if (status === null) return openRefusal(pid);
-    const info = descriptorInfo(pid, descriptor);
-    if (info === null) return noDescriptor('it was opened with O_PATH');
-    const { isReadable, isWritable } = info;
+    const info = anyDescriptorInfo(pid, descriptor);
+    if (info === null) return openRefusal(pid);
+    const isNotes = (side & Side.Notes) !== 0;
+    if (info.isPathOnly && !isNotes) {
+      return noDescriptor('it was opened with O_PATH, which has vnode events only');
+    }
     const kind = kindOfEntry(status, status.type === 0 ? targetOf(path) : '');
     if (typeof kind !== 'string') return kind;
-    if (kind === 'node') {
-      const type = foreignType(status);
-      if (type !== null) return noDescriptor(`a file of a file system that is not local (${type})`);
-      const other =
-        otherPid > 0 && otherPid !== pid ? calls.statusOf(`/proc/${otherPid}/fd/${descriptor}`) : null;
-      const isOthers = other?.inode === status.inode && other.device === status.device;
-      const place = { pid: isOthers ? otherPid : pid, descriptor, kept: -1 };
-      const found = this.#nodes.find(place, status);
-      if (!('node' in found)) return found;
-      return describe(found.node, place.pid, found.state, isReadable, isWritable);
-    }
-    if ((side & Side.Notes) !== 0) return unsupported('only files and directories have vnode events');
+    if (kind === 'node') return this.#descriptorNode(request, info);
+    if (isNotes) return unsupported('only files, directories and symbolic links have vnode events');
     const found = this.#streams.find(pid, otherPid, descriptor, kind, side);
     if (!('stream' in found)) return found;
     const { stream, state } = found;
     const holderPid = stream.process.pid;
+    const { isReadable, isWritable } = info;
     return { file: stream.file, holderPid, isNode: false, isReadable, isWritable, state };
   }
 
-  #path({ id, pid, path, uid, gid, groups, side }: Question<'path'>): void {
+  /**
+   * What lies behind a descriptor is watched for those who have it open. One of O_PATH is had without any right to the file, and the number may
+   * lead elsewhere since `info` was read: then the caller must be allowed to read it, as inotify asks of its callers.
+   */
+  #descriptorNode(request: Question<'descriptor'>, info: DescriptorInfo): ForeignDescription | Refusal {
+    const { pid, otherPid, descriptor, user } = request;
+    const seen = calls.openPath(`/proc/${pid}/fd/${descriptor}`);
+    if (seen < 0) return openRefusal(pid);
+    try {
+      const status = calls.statusOfDescriptor(seen);
+      if (status === null) return openRefusal(pid);
+      const type = foreignType(status);
+      if (type !== null) return noDescriptor(`a file of a file system that is not local (${type})`);
+      const isOpen =
+        !info.isPathOnly && info.mountId === status.mountId && info.inode === Number(status.inode);
+      if (!isOpen && calls.asUser(user, () => calls.mayAccess(seen, calls.R_OK)) !== true) {
+        return { errno: -EACCES, reason: 'you may not read what this descriptor stands for' };
+      }
+      const other =
+        otherPid > 0 && otherPid !== pid ? calls.statusOf(`/proc/${otherPid}/fd/${descriptor}`) : null;
+      const isOthers = other?.inode === status.inode && other.device === status.device;
+      const place = { pid: isOthers ? otherPid : pid, descriptor, kept: -1 };
+      const found = this.#nodes.find(place, seen, status);
+      if (!('node' in found)) return found;
+      return describe(found.node, place.pid, found.state, info.isReadable, info.isWritable);
+    } finally {
+      libc.close(seen);
+    }
+  }
+
+  #path({ id, pid, path, user, side }: Question<'path'>): void {
     const root = calls.openPath(`/proc/${pid}/root`);
     if (root < 0) {
       this.#tellFound(id, {
@@ -118,7 +143,7 @@ export class ForeignWatcher {
       });
       return;
     }
-    const end = calls.asUser(uid, gid, groups, () => {
+    const end = calls.asUser(user, () => {
       const reached = walk(root, path, this.#deviceMinor);
       if (!('descriptor' in reached)) return reached;
       return this.#pathNode(reached.descriptor, reached.status, side);
@@ -141,7 +166,7 @@ export class ForeignWatcher {
     else if (!calls.mayAccess(kept, side === Side.Write ? calls.W_OK : calls.R_OK)) {
       refusal = { errno: -EACCES, reason: 'you may not open it' };
     }
-    const found = refusal ?? this.#nodes.find({ pid: 0, descriptor: -1, kept }, status);
+    const found = refusal ?? this.#nodes.find({ pid: 0, descriptor: -1, kept }, kept, status);
     if ('node' in found) return describe(found.node, 0, found.state, true, true);
     libc.close(kept);
     return found;
