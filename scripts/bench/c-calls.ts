@@ -21,6 +21,8 @@ const MEASURED = [
     count: 20_000,
     peerName: 'eventfd, epoll',
   },
+  { what: 'kevent that finds 1 ready socket', name: 'ready-1', count: 5000, peerName: 'epoll_wait' },
+  { what: 'kevent that finds 100 ready sockets', name: 'ready-100', count: 300, peerName: 'epoll_wait' },
   {
     what: 'one byte there and back through pipe(2), each awaited',
     name: 'ping-pong',
