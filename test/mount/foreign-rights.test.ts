@@ -2,10 +2,12 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { compileC, compileWithHeaders, whyNoCompiler, whyNoHeaderCompiler } from '../support/c-program.ts';
+import { Scratch } from '../support/cli.ts';
 import { describeMount, mainProgram, TestMount } from '../support/mount.ts';
-import { run, Running } from '../support/process.ts';
+import { MountNamespace } from '../support/namespace.ts';
+import { type Finished, run, Running } from '../support/process.ts';
 import { alice, bob } from '../support/users.ts';
 
 /** The same on every processor. */
@@ -59,6 +61,47 @@ describe.skipIf(noFilters !== null)(`a container without pidfd_getfd (${noFilter
       const line = stdout.split('\n').find((text) => text.includes('other descriptors'));
       expect(line).toContain('not watched: pidfd_getfd is missing here');
       expect(line).toContain('--cap-add SYS_PTRACE');
+    });
+  });
+});
+
+describe.skipIf(noHeaders !== null)(`a C program of a user (${noHeaders ?? ''})`, () => {
+  describeMount('a C program of a user', () => {
+    const scratch = new Scratch();
+    let program: string;
+    let file: string;
+    beforeAll(async () => {
+      const { stdout } = await run(process.execPath, [mainProgram, 'cflags']);
+      program = join(folder, 'own-descriptors');
+      compileWithHeaders('C99', program, ['own-descriptors.c'], stdout.trim().split(' '));
+    });
+    beforeEach(() => {
+      file = join(folder, 'own');
+      writeFileSync(file, '');
+      chmodSync(file, 0o666);
+    });
+    afterAll(() => scratch.clean());
+
+    test('has its descriptors watched by a server of root', async () => {
+      const mount = await TestMount.start();
+      const env = { IPCFS: mount.directory };
+      expect(await run(program, [file], { ...alice, env })).toMatchObject({ status: 0, stdout: '' });
+      await mount.stop();
+    });
+
+    test('has them watched by a server of its own', async () => {
+      const namespace = await MountNamespace.startWithDevice(scratch.directory());
+      try {
+        const directory = scratch.directory(alice.uid);
+        const ipcfs = (command: string): Promise<Finished> =>
+          namespace.run(process.execPath, [mainProgram, command, directory], alice);
+        expect(await ipcfs('mount')).toMatchObject({ status: 0, stderr: '' });
+        const env = { IPCFS: directory };
+        expect(await namespace.run(program, [file], alice, { env })).toMatchObject({ status: 0, stdout: '' });
+        expect(await ipcfs('umount')).toMatchObject({ status: 0, stderr: '' });
+      } finally {
+        await namespace.end();
+      }
     });
   });
 });
