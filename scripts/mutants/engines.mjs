@@ -8,6 +8,7 @@ const engines = {
   pipe: [
     ['test/engine', 'pipe-'],
     ['test/engine', 'fifo-'],
+    ['test/engine', 'option-'],
   ],
   kqueue: [['test/engine', 'kqueue-']],
   shm: [['test/engine', 'shm-']],
@@ -29,6 +30,8 @@ const otherTests = [
 const longTests = [
   'test/engine/kqueue-fuzz.test.ts',
   'test/engine/kqueue-interleaving.test.ts',
+  'test/engine/lock-model.test.ts',
+  'test/engine/option-model.test.ts',
   'test/engine/pipe-held-back.test.ts',
   'test/engine/pipe-interleaving.test.ts',
   'test/engine/pipe-model.test.ts',

@@ -16,7 +16,7 @@ export default {
   timeoutFactor: 2,
   incremental: !isForSurvivors,
   incrementalFile: `${results}/incremental.json`,
-  reporters: ['clear-text', 'json'],
+  reporters: ['progress-append-only', 'clear-text', 'json'],
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
   jsonReporter: { fileName: `${results}/${isForSurvivors ? 'survivors' : 'report'}.json` },
   tempDirName: '.cache/mutants/sandbox',
