@@ -43,8 +43,16 @@ export class ByteDelivery implements Delivery {
     // Who has written does not matter.
   }
 
+  tailGrew(): void {
+    // As above.
+  }
+
   tailGone(): void {
     // No record goes through in pieces.
+  }
+
+  divided(): void {
+    // Reads take bytes.
   }
 
   firstDropped(): void {

@@ -20,8 +20,12 @@ export interface Delivery {
   closed(file: File): void;
   /** What writers of the pipe have given. */
   wrote(file: File, credentials: Credentials, sizeBytes: number): void;
+  /** The newest record, which goes through in pieces, has got `length` bytes more. */
+  tailGrew(length: number): void;
   /** A record that went through in pieces has ended with nothing left of it. */
   tailGone(): void;
+  /** The ring's bytes are other records now. */
+  divided(): void;
   /** The oldest record of the ring, of `length` bytes, is about to be dropped. */
   firstDropped(length: number): void;
   /** The file was opened for reading. */

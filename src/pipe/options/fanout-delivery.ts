@@ -124,8 +124,9 @@ export class FanoutDelivery implements Delivery {
     for (const { record, offset } of this.#cursors.values())
       if (record === this.#firstRecord) length = Math.min(length, offset);
     for (const cursor of this.#cursors.values()) {
+      if (cursor.record !== this.#firstRecord) continue;
       cursor.position += length;
-      if (cursor.record === this.#firstRecord) cursor.offset -= length;
+      cursor.offset -= length;
     }
     this.#firstPosition += length;
     this.#queue.consume(length);
@@ -171,8 +172,28 @@ export class FanoutDelivery implements Delivery {
     return [];
   }
 
+  tailGrew(length: number): void {
+    const tail = this.#firstRecord + this.#queue.records.count - 1;
+    for (const cursor of this.#cursors.values()) if (cursor.record > tail) cursor.position += length;
+  }
+
   tailGone(): void {
-    // Nobody keeps a part of it.
+    // Readers that were opened meanwhile have their place behind it.
+    const next = this.#firstRecord + this.#queue.records.count;
+    for (const cursor of this.#cursors.values()) cursor.record = Math.min(cursor.record, next);
+  }
+
+  divided(): void {
+    const { records } = this.#queue;
+    for (const cursor of this.#cursors.values()) {
+      const place = cursor.position + cursor.offset;
+      let offset = place - this.#firstPosition;
+      let index = 0;
+      while (index < records.count && offset >= records.at(index)) offset -= records.at(index++);
+      cursor.record = this.#firstRecord + index;
+      cursor.offset = offset;
+      cursor.position = place - offset;
+    }
   }
 
   end(): void {
@@ -183,13 +204,16 @@ export class FanoutDelivery implements Delivery {
   checkInvariants(): void {
     const { records } = this.#queue;
     let heldBytes = 0;
-    for (const { record, offset, rest } of this.#cursors.values()) {
+    for (const { record, offset, position, rest } of this.#cursors.values()) {
       const index = record - this.#firstRecord;
       assert(index >= 0 && index <= records.count, 'a reader has its place in the ring, or behind it');
       assert(
         index < records.count ? offset <= records.at(index) : offset === 0,
         'a place lies in its record',
       );
+      let before = this.#firstPosition;
+      for (let at = 0; at < index; at++) before += records.at(at);
+      assert(position === before, 'a reader knows the bytes before its record');
       heldBytes += rest?.length ?? 0;
     }
     assert(heldBytes === this.heldBytes, 'the memory of readers adds up');

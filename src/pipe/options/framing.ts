@@ -82,7 +82,7 @@ function extendTail(queue: Queue, uio: WriteUio, length: number): number {
     if (room <= 0) return MUST_WAIT;
     const error = queue.ring.store(uio, room);
     if (error !== 0) return error;
-    queue.records.extendLast(room);
+    queue.extendTail(room);
     if (room < wanted) return TAKEN;
   }
   if (endsHere) queue.endTail();

@@ -79,10 +79,9 @@ export function* finishLine(queue: Queue, file: File): Operation<void> {
   const { end, lines, records, ring } = queue;
   if (queue.tailWriter === file) {
     // There is room for a newline: see extendTail.
-    if (!queue.isTailDropped && ring.append(newline) === 0) records.extendLast(1);
+    if (!queue.isTailDropped && ring.append(newline) === 0) queue.extendTail(1);
     queue.endTail();
   }
-  if (lines.isDropped(file)) lines.forget(file);
   end.busyCount++;
   while (end.discipline === queue && lines.of(file).length > 0) {
     const bytes = lines.of(file);
@@ -102,6 +101,8 @@ export function* finishLine(queue: Queue, file: File): Operation<void> {
     }
     lines.forget(file);
   }
+  // A line that is dropped, or that has memory and no byte yet.
+  lines.forget(file);
   end.busyCount--;
   queue.wakeReaders();
 }

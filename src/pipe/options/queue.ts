@@ -62,15 +62,16 @@ export class Queue implements OptionDiscipline {
    */
   begin(): number {
     const { end, ring, options } = this;
+    const lack = this.reserveRecords(this.#countRecords([], options));
+    if (lack !== 0) return lack;
     const wantedBytes = options.capacityBytes === 0 ? BIG_PIPE_SIZE_BYTES : options.capacityBytes;
     const isResized =
       ring.size === wantedBytes || (ring.count <= wantedBytes && ring.resize(wantedBytes) === 0);
-    if (!isResized && options.capacityBytes > 0) return ring.count > wantedBytes ? -EBUSY : -ENOMEM;
-    const error = this.#divide();
-    if (error !== 0) {
+    if (!isResized && options.capacityBytes > 0) {
       this.dispose();
-      return error;
+      return ring.count > wantedBytes ? -EBUSY : -ENOMEM;
     }
+    this.#divide();
     end.chunk = null;
     end.discipline = this;
     this.lookAgain();
@@ -105,6 +106,9 @@ export class Queue implements OptionDiscipline {
     const begun = options.framing === before.framing ? [] : this.lines.all();
     const neededBytes = sumOf(front) + ring.count + sumOf(begun) + this.delivery.reservedBytes;
     if (neededBytes > capacityBytes || this.lines.longestBytes >= capacityBytes) return -EBUSY;
+    const isDivided = options.framing !== before.framing || front.length > 0;
+    const lack = isDivided ? this.reserveRecords(this.#countRecords(front, options)) : 0;
+    if (lack !== 0) return lack;
     if (ring.size !== capacityBytes && (options.capacityBytes > 0 || before.capacityBytes > 0)) {
       const error = ring.resize(capacityBytes);
       if (error !== 0) return error;
@@ -119,12 +123,12 @@ export class Queue implements OptionDiscipline {
     this.options = options;
     this.overflow = overflowPolicies[options.overflow];
     this.framing = framingRules[options.framing];
-    if (options.framing !== before.framing || front.length > 0) {
+    if (isDivided) {
       this.lines.forgetAll();
       this.tailWriter = null;
       this.isTailDropped = false;
-      const lack = this.#divide();
-      if (lack !== 0) return lack;
+      this.#divide();
+      this.delivery.divided();
     }
     this.lookAgain();
     return 0;
@@ -200,10 +204,15 @@ export class Queue implements OptionDiscipline {
 
   /** Makes sure that one more record can be noted: 0 or -ENOMEM. */
   reserveRecord(): number {
-    const { growthBytes } = this.records;
+    return this.reserveRecords(this.records.count + 1);
+  }
+
+  /** Makes sure that `count` records can be noted in all: 0, or -ENOMEM with nothing charged. */
+  reserveRecords(count: number): number {
+    const growthBytes = this.records.growthBytes(count);
     if (growthBytes === 0) return 0;
     if (this.hold(growthBytes) !== 0) return -ENOMEM;
-    if (this.records.grow()) return 0;
+    if (this.records.grow(growthBytes)) return 0;
     this.unhold(growthBytes);
     return -ENOMEM;
   }
@@ -258,6 +267,12 @@ export class Queue implements OptionDiscipline {
       records.shortenFirst(length);
       this.isTailDropped = true;
     }
+  }
+
+  /** `length` bytes more of the record that goes through in pieces have been stored. */
+  extendTail(length: number): void {
+    this.records.extendLast(length);
+    this.delivery.tailGrew(length);
   }
 
   /** The record that goes through in pieces has all its bytes. */
@@ -331,20 +346,30 @@ export class Queue implements OptionDiscipline {
     return 0;
   }
 
-  /** Notes the records of the bytes in the ring, as far as their bytes tell. 0 or -ENOMEM. */
-  #divide(): number {
+  /** How many records there are at most once `front` lies before the ring's bytes, and begun lines behind. */
+  #countRecords(front: readonly Uint8Array[], { framing }: PipeOptions): number {
+    if (framing !== 'lines') return 1;
+    let count = 1;
+    let length = this.ring.lengthUpTo(NEWLINE, 0);
+    for (let at = 0; length > 0; length = this.ring.lengthUpTo(NEWLINE, at)) {
+      count++;
+      at += length;
+    }
+    for (const bytes of front) for (const byte of bytes) if (byte === NEWLINE) count++;
+    return count;
+  }
+
+  /** Notes the records of the bytes in the ring, as far as their bytes tell. There is memory for them. */
+  #divide(): void {
     const { ring, records } = this;
     records.empty();
     let at = 0;
     while (at < ring.count) {
       const found = this.options.framing === 'lines' ? ring.lengthUpTo(NEWLINE, at) : -1;
       const length = found < 0 ? ring.count - at : found;
-      const error = this.reserveRecord();
-      if (error !== 0) return error;
       records.push(length);
       at += length;
     }
-    return 0;
   }
 
   checkInvariants(): void {

@@ -79,12 +79,20 @@ export class RecordDelivery implements Delivery {
     return this.#returned.map(({ bytes }) => bytes!);
   }
 
-  /** The record that goes through in pieces has ended with nothing left of it. */
+  tailGrew(): void {
+    // Its reader takes what is there.
+  }
+
   tailGone(): void {
     const lease = this.#streamed;
     if (lease === null) return;
     this.#endStream();
     this.#leases.remove(lease);
+  }
+
+  divided(): void {
+    // What is left of a record in pieces is anybody's.
+    this.tailGone();
   }
 
   firstDropped(): void {

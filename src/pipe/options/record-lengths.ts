@@ -22,14 +22,16 @@ export class RecordLengths {
     return this.#lengths.byteLength;
   }
 
-  /** Bytes of memory that one more record takes: 0 unless the lengths have to grow. */
-  get growthBytes(): number {
-    return this.count < this.#lengths.length ? 0 : Math.max(this.#lengths.length, FIRST_COUNT) * 4;
+  /** Bytes of memory that the lengths of `count` records take more: 0 when they have room. */
+  growthBytes(count: number): number {
+    let size = this.#lengths.length;
+    while (size < count) size = Math.max(2 * size, FIRST_COUNT);
+    return (size - this.#lengths.length) * 4;
   }
 
-  /** Makes room for `growthBytes`; false when there is no memory. */
-  grow(): boolean {
-    const memory = allocate(this.#host, this.memoryBytes + this.growthBytes);
+  /** Takes `moreBytes` of memory; false when there is none. */
+  grow(moreBytes: number): boolean {
+    const memory = allocate(this.#host, this.memoryBytes + moreBytes);
     if (memory === null) return false;
     const grown = new Uint32Array(memory.buffer);
     for (let index = 0; index < this.count; index++) grown[index] = this.at(index);

@@ -86,7 +86,7 @@ export class TokenDelivery extends ByteDelivery {
     const pid = this.#holders.has(thread) ? thread : kernel.host.processOf(thread);
     const known = this.#holders.get(pid);
     const holder = known ?? new Holder(pid, this.#ended);
-    holder.tokens.push(...tokens);
+    for (const token of tokens) holder.tokens.push(token);
     this.#outCount += tokens.length;
     if (known !== undefined) return;
     this.#holders.set(pid, holder);
