@@ -20,6 +20,7 @@ declare -A package_of=(
   [bats]=bats
   [pytest]=python3-pytest
   [ip]=iproute2
+  [setfattr]=attr
 )
 missing=()
 for program in "${!package_of[@]}"; do

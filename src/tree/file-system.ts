@@ -23,6 +23,7 @@ import { locksTable } from './tables/locks.ts';
 import { pipesTable } from './tables/pipes.ts';
 import { type Name, type Node, NodeContext } from '../vfs/node.ts';
 import { OpenFileTable } from '../vfs/open-file.ts';
+import { OptionAttributes } from './options/option-attributes.ts';
 import { registerOptionRequests } from './options/option-requests.ts';
 import { PairsDirectory } from './pairs.ts';
 import { PipesDirectory } from './pipes.ts';
@@ -99,6 +100,8 @@ export class FileSystem {
   readonly openFiles: OpenFileTable;
   readonly segmentFiles: SegmentFiles;
   readonly faults: FaultTable;
+  /** The extended attributes of nodes. */
+  readonly attributes: OptionAttributes;
   /** `ctl`: what its requests begin with. */
   readonly control: RootControl;
   /** The tables of info/. */
@@ -152,6 +155,7 @@ export class FileSystem {
     this.control = new RootControl(this.context);
     this.control.register('fault', new FaultRequests(kernel, this.faults, this.root, this.openFiles).handle);
     registerOptionRequests(this.control, this.root, processEvents !== null);
+    this.attributes = new OptionAttributes(processEvents !== null);
     this.root.add('ctl', this.control);
     kernel.accounts.exempt(identity.uid);
     registerQuotas(kernel.accounts, kernel.sysctls);

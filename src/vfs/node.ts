@@ -23,8 +23,10 @@ export const S_IFIFO = 0o010000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
+export const S_ISUID = 0o004000;
 export const S_ISGID = 0o002000;
 export const S_ISVTX = 0o001000;
+export const S_IXGRP = 0o000010;
 export const PERMISSION_BITS = 0o7777;
 
 /** A name, one character a byte: whatever bytes a caller uses come back unchanged. */

@@ -260,4 +260,12 @@ export const pipeCases: readonly Case[] = [
     run: `exec 3<>pipes/a; echo abc >&3; test "$(stat -L -c %s - <&3)" = 0; test "$(stat -c %s pipes/a)" = 4; exec 3>&-; rm pipes/a; echo ok`,
     without: `exec 3<>pipes/a; echo abc >&3; test "$(stat -L -c %s - <&3)" = 4; exec 3>&-; rm pipes/a; echo ok`,
   },
+  {
+    name: 'an extended attribute sets an option of a pipe, and shows it',
+    needs: ['extendedAttributes'],
+    run: `mkfifo pipes/a; setfattr -n user.ipcfs.hold pipes/a; test "$(getfattr --only-values -n user.ipcfs.hold pipes/a)" = on
+      echo x > pipes/a; read -r line < pipes/a; test "$line" = x
+      setfattr -x user.ipcfs.hold pipes/a; test -z "$(getfattr -d pipes/a)"; rm pipes/a; echo ok`,
+    without: `mkfifo pipes/a; ! setfattr -n user.ipcfs.hold pipes/a 2> /dev/null; rm pipes/a; echo ok`,
+  },
 ];

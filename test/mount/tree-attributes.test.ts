@@ -31,6 +31,12 @@ describeMount('modes, owners and times', () => {
     expect(await mount.output(script)).toMatch(/^c 4?751 12:34\nd 3710 0:56\n4?640\n$/);
   });
 
+  test('chown takes set-id bits from a pipe, and not from a directory', async () => {
+    const script = `cd pipes; mkfifo s; mkdir sd; chmod 6755 s sd; chown 12:34 s sd; stat -c '%n %a' s sd
+      chmod 2744 s; chgrp 5 s; stat -c %a s; rm -r s sd`;
+    expect(await mount.output(script)).toBe('s 755\nsd 6755\n2744\n');
+  });
+
   test('the umask of the maker counts', async () => {
     const script = `cd pipes
       umask 027; mkfifo u1; : > u2; mkdir u3; umask 0; mkfifo -m 666 u4; touch u5; mkdir u6; umask 777; mkfifo u7

@@ -52,6 +52,8 @@ export interface Capabilities {
   readonly anyName: boolean;
   /** flock and fcntl locks are kept by the server. */
   readonly locks: boolean;
+  /** getxattr and setxattr show and set the options of pipes. */
+  readonly extendedAttributes: boolean;
 }
 
 export type CapabilityName = keyof Capabilities;
@@ -92,6 +94,7 @@ export const CAPABILITY_LOSSES: Readonly<Record<CapabilityName, string>> = {
   anyName: 'a name that is not UTF-8 is EILSEQ',
   locks:
     "flock and fcntl locks are the kernel's own: info/waits and info/locks do not show them, and each name of a file has its own",
+  extendedAttributes: 'getfattr and setfattr find no options of pipes: ipcfs get and set do',
 };
 
 export const CAPABILITY_NAMES = Object.keys(CAPABILITY_LOSSES) as readonly CapabilityName[];

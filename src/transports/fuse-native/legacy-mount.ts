@@ -49,9 +49,10 @@ async function mount(context: MountContext): Promise<Mounts> {
     isCached: false,
     isSeekable: true,
   });
+  const operations = metered(outer, server);
   const outerMount = new Fuse(
     options.directory,
-    legacyOperations(metered(outer, server), complain),
+    legacyOperations(operations, complain, operations),
     legacyOptions('direct', mountOptions),
   );
   try {
@@ -123,6 +124,7 @@ export const LEGACY: Dialect = {
     separateTimes: false,
     anyName: false,
     locks: false,
+    extendedAttributes: true,
   },
   waitingCallLimit: Infinity,
   isSpokenBy: (fuse) => hasMethods(fuse, ['mount', 'unmount']) && fuse.validateOptions === undefined,

@@ -1,7 +1,14 @@
 import { linuxOpenFlags } from '../../host/host-numbers.ts';
 import type { Timespec } from '../../kern/clock.ts';
 import type { BindingOperations } from './binding.ts';
-import { type Answer, commonCallbacks, type CommonTarget, type Complain, performer } from './callbacks.ts';
+import {
+  type Answer,
+  commonCallbacks,
+  type CommonTarget,
+  type Complain,
+  type Perform,
+  performer,
+} from './callbacks.ts';
 import type { FileOperations } from './file-operations.ts';
 import type { Stat } from './name-operations.ts';
 import { Turns } from './turns.ts';
@@ -9,6 +16,9 @@ import { Turns } from './turns.ts';
 /** The operations that a mount of this API calls: some other process may perform them. */
 export type LegacyTarget = CommonTarget &
   Pick<FileOperations, 'getattr' | 'readdir' | 'rename' | 'chmod' | 'chown' | 'utimens' | 'open'>;
+
+/** The operations about extended attributes, for a mount whose files can have some. */
+export type AttributeTarget = Pick<FileOperations, 'getxattr' | 'listxattr' | 'setxattr' | 'removexattr'>;
 
 function millisecondsOf({ seconds, nanoseconds }: Timespec): number {
   // The binding takes unsigned numbers.
@@ -32,12 +42,18 @@ function statWords(stat: Stat): object {
 
 /**
  * The callbacks of `fuse-native` 2: it gives no caller, no flags but those of open, and 32 bits for the number of an open file. There is no
- * callback `create`: it would not be told the flags, so the host's kernel makes the name first, and then opens it.
+ * callback `create`: it would not be told the flags, so the host's kernel makes the name first, and then opens it. Without `attributes` the
+ * host's kernel asks for none: through the page cache it would ask with each write.
  */
-export function legacyOperations(target: LegacyTarget, complain: Complain): BindingOperations {
+export function legacyOperations(
+  target: LegacyTarget,
+  complain: Complain,
+  attributes: AttributeTarget | null = null,
+): BindingOperations {
   const perform = performer(new Turns(), complain);
   return {
     ...commonCallbacks(target, perform),
+    ...(attributes === null ? {} : attributeCallbacks(attributes, perform)),
     getattr(path: string, answer: Answer) {
       perform('getattr', answer, (reply) => {
         target.getattr(path, (result, stat) => {
@@ -77,6 +93,32 @@ export function legacyOperations(target: LegacyTarget, complain: Complain): Bind
         target.open(path, linuxOpenFlags(flags), (result, opened) => {
           reply(result, opened?.handle);
         });
+      });
+    },
+  };
+}
+
+/** The position is macOS's. The binding is not told how much room a caller has, and cuts what is longer. */
+function attributeCallbacks(target: AttributeTarget, perform: Perform): BindingOperations {
+  return {
+    getxattr(path: string, name: string, _position: number, answer: Answer) {
+      perform('getxattr', answer, (reply) => {
+        target.getxattr(path, name, reply);
+      });
+    },
+    listxattr(path: string, answer: Answer) {
+      perform('listxattr', answer, (reply) => {
+        target.listxattr(path, reply);
+      });
+    },
+    setxattr(path: string, name: string, value: Buffer, _position: number, flags: number, answer: Answer) {
+      perform('setxattr', answer, (reply) => {
+        target.setxattr(path, name, value, flags, reply);
+      });
+    },
+    removexattr(path: string, name: string, answer: Answer) {
+      perform('removexattr', answer, (reply) => {
+        target.removexattr(path, name, reply);
       });
     },
   };

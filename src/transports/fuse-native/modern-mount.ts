@@ -115,6 +115,7 @@ export const MODERN: Dialect = {
     separateTimes: true,
     anyName: false,
     locks: false,
+    extendedAttributes: false,
   },
   waitingCallLimit: WAITING_CALL_LIMIT,
   isSpokenBy: (fuse: FuseModule) =>

@@ -286,6 +286,33 @@ export class NameOperations {
     this.#change(subject, { sizeBytes }, reply);
   }
 
+  /** Gives the value. */
+  getxattr(path: string, name: string, reply: Reply<Buffer>): void {
+    const node = this.view.find(path);
+    const value = typeof node === 'number' ? node : this.server.fileSystem.attributes.get(node, name);
+    if (typeof value === 'number') reply(value);
+    else reply(0, Buffer.from(value, 'latin1'));
+  }
+
+  listxattr(path: string, reply: Reply<readonly string[]>): void {
+    const node = this.view.find(path);
+    if (typeof node === 'number') reply(node);
+    else reply(0, this.server.fileSystem.attributes.list(node));
+  }
+
+  setxattr(path: string, name: string, value: Buffer, flags: number, reply: Reply): void {
+    const node = this.view.find(path);
+    const { attributes } = this.server.fileSystem;
+    const text = value.toString('latin1');
+    reply(typeof node === 'number' ? node : attributes.set(node, name, text, flags, this.server.caller()));
+  }
+
+  removexattr(path: string, name: string, reply: Reply): void {
+    const node = this.view.find(path);
+    const { attributes } = this.server.fileSystem;
+    reply(typeof node === 'number' ? node : attributes.remove(node, name, this.server.caller()));
+  }
+
   #change(subject: Subject, change: AttributeChange, reply: Reply): void {
     const node = this.#find(subject);
     reply(typeof node === 'number' ? node : setNodeAttributes(node, change, this.server.caller()));

@@ -28,5 +28,6 @@ export function rawCapabilities(passthrough: boolean): Capabilities {
     separateTimes: true,
     anyName: true,
     locks: true,
+    extendedAttributes: true,
   };
 }

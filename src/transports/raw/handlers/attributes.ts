@@ -2,12 +2,13 @@ import type { Timespec } from '../../../kern/clock.ts';
 import { ENOENT } from '../../../kern/errno.ts';
 import type { Operation } from '../../../kern/operation.ts';
 import { setNodeAttributes } from '../../../vfs/calls.ts';
-import type { AttributeChange } from '../../../vfs/node.ts';
+import { type AttributeChange, type Node, S_IFDIR, S_ISGID, S_ISUID, S_IXGRP } from '../../../vfs/node.ts';
 import {
   FATTR_ATIME,
   FATTR_ATIME_NOW,
   FATTR_FH,
   FATTR_GID,
+  FATTR_KILL_SUIDGID,
   FATTR_MODE,
   FATTR_MTIME,
   FATTR_MTIME_NOW,
@@ -81,8 +82,24 @@ export function setattr(parts: Parts, request: Request): number {
   if ((valid & FATTR_MTIME) !== 0) {
     change.modified = (valid & FATTR_MTIME_NOW) !== 0 ? now : timeAt(SetattrIn.mtime, SetattrIn.mtimensec);
   }
+  if (change.mode === undefined && losesSetId(valid, node)) change.mode = withoutSetId(node.permissions);
   const error = setNodeAttributes(node, change, request.credentials);
   return error < 0 ? error : storedAttributes(parts, request, entry);
+}
+
+/** Whether a change takes set-id bits away: with HANDLE_KILLPRIV_V2 the kernel leaves that to the file system. */
+function losesSetId(valid: number, { permissions, type }: Node): boolean {
+  return (
+    (valid & (FATTR_KILL_SUIDGID | FATTR_UID | FATTR_GID)) !== 0 &&
+    (permissions & (S_ISUID | S_ISGID)) !== 0 &&
+    type !== S_IFDIR
+  );
+}
+
+/** A set-group-id bit without the group's right to execute means something else, and stays. */
+function withoutSetId(permissions: number): number {
+  const isGroupExecutable = (permissions & S_IXGRP) !== 0;
+  return permissions & ~S_ISUID & ~(isGroupExecutable ? S_ISGID : 0);
 }
 
 /** The kernel stores the answer to a SETATTR in any case. */

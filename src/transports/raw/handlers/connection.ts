@@ -32,6 +32,8 @@ const WANTED_FLAGS =
   InitFlag.BIG_WRITES |
   InitFlag.PARALLEL_DIROPS |
   InitFlag.MAX_PAGES |
+  // The kernel asks for security.capability before the first write through its cache, and no longer before each.
+  InitFlag.HANDLE_KILLPRIV_V2 |
   InitFlag.INIT_EXT;
 
 /**

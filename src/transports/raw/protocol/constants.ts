@@ -26,6 +26,10 @@ export const Opcode = {
   WRITE: 16,
   STATFS: 17,
   RELEASE: 18,
+  SETXATTR: 21,
+  GETXATTR: 22,
+  LISTXATTR: 23,
+  REMOVEXATTR: 24,
   FLUSH: 25,
   INIT: 26,
   OPENDIR: 27,
@@ -61,6 +65,7 @@ export const InitFlag = {
   FLOCK_LOCKS: 1 << 10,
   PARALLEL_DIROPS: 1 << 18,
   MAX_PAGES: 1 << 22,
+  HANDLE_KILLPRIV_V2: 1 << 28,
   INIT_EXT: 1 << 30,
 } as const;
 
@@ -89,6 +94,8 @@ export const FATTR_MTIME = 1 << 5;
 export const FATTR_FH = 1 << 6;
 export const FATTR_ATIME_NOW = 1 << 7;
 export const FATTR_MTIME_NOW = 1 << 8;
+/** Set-id bits are to go: a caller without the right to keep them truncates the file. */
+export const FATTR_KILL_SUIDGID = 1 << 11;
 
 export const POLL_SCHEDULE_NOTIFY = 1 << 0;
 
