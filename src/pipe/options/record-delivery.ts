@@ -207,7 +207,6 @@ export class RecordDelivery implements Delivery {
   /** The reader has read it, and is done with it. */
   #finish(lease: Lease): void {
     this.#leases.remove(lease);
-    if (lease === this.#streamed) this.#endStream();
     this.#forget(lease);
   }
 
