@@ -24,12 +24,14 @@ export function manualPage(root: Command): string {
     ...commands.flatMap((command) => describeCommand(command)),
     '.SH OPTIONS',
     ...optionsOf(root).flatMap((option) => tagged(option.flags, option.description)),
-    ...[...TOPICS].flatMap(([name, summary]) => [
-      `.SH ${quoteRoff(name.toUpperCase())}`,
-      `${escapeRoff(summary)}.`,
-      ...renderAsRoff(findTopic(name).tokens),
-      ...(name === 'sysctl' ? tunables() : name === 'info' ? columns() : []),
-    ]),
+    ...[...TOPICS]
+      .filter(([name]) => name !== 'examples')
+      .flatMap(([name, { summary }]) => [
+        `.SH ${quoteRoff(name.toUpperCase())}`,
+        `${escapeRoff(summary)}.`,
+        ...renderAsRoff(findTopic(name).tokens),
+        ...(name === 'sysctl' ? tunables() : name === 'info' ? columns() : []),
+      ]),
     '.SH FSTAB',
     'In fstab(5) and with mount(8) the options of',
     '.B ipcfs mount',
@@ -50,6 +52,9 @@ export function manualPage(root: Command): string {
     ...tagged('SHELL', 'What ipcfs run starts without a command.'),
     ...tagged('TMPDIR', 'Where ipcfs run makes its mount point; /tmp without it.'),
     ...tagged('DEBUG', 'ipcfs:* logs to standard error.'),
+    '.SH EXAMPLES',
+    ...prose('Type these in a directory on which ipcfs is mounted. Lines that begin with #> are output.'),
+    ...renderAsRoff(findTopic('examples').tokens),
   ];
   return `${lines.join('\n')}\n`;
 }

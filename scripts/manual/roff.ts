@@ -29,7 +29,12 @@ export function tagged(tag: string, text: string): string[] {
 
 /** Markdown in the macros of man(7). A table becomes paragraphs, each with its first cells as the tag. */
 export function renderAsRoff(tokens: readonly Token[]): string[] {
-  return tokens.flatMap((token) => block(token));
+  const blocks = tokens.filter(({ type }) => type !== 'space');
+  return blocks.flatMap((token, index) => {
+    const lines = block(token);
+    // A heading begins a paragraph by itself.
+    return blocks[index - 1]?.type === 'heading' && lines[0] === '.PP' ? lines.slice(1) : lines;
+  });
 }
 
 function block(token: Token): string[] {

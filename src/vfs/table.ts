@@ -10,7 +10,7 @@ export type Cell = string | number;
 export interface Column<Row> {
   /** Stable: scripts go by it. */
   readonly name: string;
-  /** What the cells are, for help and README. */
+  /** What the cells are, for help and the guide. */
   readonly description: string;
   value(row: Row): Cell;
 }

@@ -13,7 +13,6 @@ import { run } from '../support/process.ts';
 
 const EXIT_USAGE = 2;
 const page = fileURLToPath(new URL('../../dist/man/ipcfs.1', import.meta.url));
-const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
 test('help lists the commands and the topics, without defaults that say nothing', async () => {
   const { status, stdout } = await ipcfs(['help']);
@@ -42,17 +41,19 @@ test('no command is wrong usage, with one line', async () => {
 test('a topic that is none is wrong usage, with one line that names those there are', async () => {
   const { status, stdout, stderr } = await ipcfs(['help', 'frob']);
   expect([status, stdout]).toEqual([EXIT_USAGE, '']);
-  expect(stderr).toMatch(/^ipcfs: there is no command and no topic 'frob': topics are tree, .*kqueue.*\n$/);
+  expect(stderr).toMatch(
+    /^ipcfs: there is no command and no topic 'frob': topics are examples, tree, .*kqueue.*\n$/,
+  );
 });
 
-test.each([...TOPICS.keys()])('the topic %s is what the README says', async (name) => {
+test.each([...TOPICS.keys()])('the topic %s is what its page says', async (name) => {
   const { status, stdout, stderr } = await ipcfs(['help', name]);
   expect([status, stderr]).toEqual([0, '']);
   const words = stdout.replace(/\s+/g, ' ');
   const [, part] = new RegExp(
     `<!-- help: [a-z ]*\\b${name}\\b[a-z ]* -->\\n(.*?)<!-- end of help -->`,
     's',
-  ).exec(readme)!;
+  ).exec(readFileSync(new URL(`../../${TOPICS.get(name)!.page}`, import.meta.url), 'utf8'))!;
   const expected = part!
     .replace(/\]\([^)]*\)/g, '')
     .replace(/<!--.*?-->/g, '')
@@ -100,4 +101,6 @@ test('the manual page has every command, option, topic and tunable, and no lint'
   for (const { name } of tunableVariables()) expect(text).toContain(name);
   expect(text).toContain('change = add|delete|enable|disable|modify FILTER IDENT [OPTION...]');
   expect(text).toMatch(/sysctl\.NAME=VALUE/);
+  expect(text).toMatch(/^EXIT STATUS$/m);
+  expect(text).toContain("echo 'add read pipes/jobs' >&3");
 });

@@ -1,23 +1,26 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { whyNoCompiler } from '../support/c-program.ts';
+import { InteractiveShell } from '../support/interactive-shell.ts';
 import { describeMount } from '../support/mount.ts';
+import { type Example, fileOf, isAsStated, MARKS, readPage, statedOutput } from '../support/pages.ts';
 import { type Finished, run } from '../support/process.ts';
-import { type Example, examplesOf, fileOf, isAsStated, statedOutput } from '../support/readme.ts';
 import { TestProject } from '../support/test-project.ts';
+import { expectAsStated } from '../support/typed-pages.ts';
 
-// The recipes of the guide, in a project that has the package installed, as they are typed.
+// The recipes of the guide, typed from top to bottom in a project that has the package installed.
 
-const page = fileURLToPath(new URL('../../native-notes/guide/test-bench.md', import.meta.url));
+const pages = ['test-bench.md', 'ci.md'].map((name) => readPage(`native-notes/guide/${name}`));
 const container = fileURLToPath(new URL('../support/programs/container.sh', import.meta.url));
-const examples = examplesOf(readFileSync(page, 'utf8'));
+const examples = pages.flatMap((page) => page.examples);
 const EXAMPLE_TIMEOUT_MS = 120_000;
+const SHELL_TIMEOUT_MS = 600_000;
 
-/** What examples that are marked so need. They are run where it is there. */
-const programs: Readonly<Record<string, string>> = { 'with pytest': 'pytest', 'with bats': 'bats' };
+/** What examples that are marked so need. They are typed where it is installed. */
+const programs: Readonly<Record<string, string>> = { [MARKS.withPytest]: 'pytest', [MARKS.withBats]: 'bats' };
 
 function isThere(program: string): boolean {
   return spawnSync(program, ['--version']).status === 0;
@@ -60,18 +63,32 @@ describeMount('the recipes of the test bench', () => {
   afterEach(() => project.untilNothingLeft());
   afterAll(() => project.end());
 
-  function type({ text, mark }: Pick<Example, 'text' | 'mark'>): Promise<Finished> {
+  /** A script for each: a user of another name, and the steps of a job, which have no terminal. */
+  function runScript(text: string, { isUser }: { isUser: boolean }): Promise<Finished> {
     const { directory, options } = project;
-    const script = `exec 2>&1; cd '${directory}'; PATH='${directory}/programs':$PATH; ${text}`;
-    const args = ['-euc', script];
+    const args = ['-euc', `exec 2>&1; cd '${directory}'; PATH='${directory}/programs':$PATH; ${text}`];
     const timeoutMs = EXAMPLE_TIMEOUT_MS;
-    return mark === 'as a user who may not mount'
+    return isUser
       ? project.runAsUser('bash', args, { ...options, timeoutMs })
       : run('bash', args, { ...options, timeoutMs });
   }
 
-  const typed = examples.filter(({ language }) => language === 'sh');
-  test.each(typed.map((example) => [`test-bench.md:${example.line} ${example.mark}`, example] as const))(
+  let shell: InteractiveShell;
+  beforeAll(async () => {
+    const { directory, options } = project;
+    const env = { ...options.env, PATH: `${directory}/programs:${process.env['PATH']!}` };
+    shell = await InteractiveShell.start('bash', { cwd: directory, env, timeoutMs: SHELL_TIMEOUT_MS });
+  });
+  afterAll(() => {
+    shell.end();
+  });
+
+  const typed = pages.flatMap(({ path, examples: all }) =>
+    all
+      .filter(({ language }) => language === 'sh')
+      .map((example) => [`${basename(path)}:${example.line} ${example.mark}`, example] as const),
+  );
+  test.each(typed)(
     '%s',
     async (_, example) => {
       const reason = reasonNotRun(example);
@@ -79,10 +96,12 @@ describeMount('the recipes of the test bench', () => {
         console.log(`not run: ${reason}`);
         return;
       }
-      const { status, stdout } = await type(example);
-      const stated = statedOutput(example.text);
-      if (!isAsStated(stdout, stated)) expect(stdout).toBe(stated.map((line) => `${line}\n`).join(''));
-      expect([status, stdout]).toEqual([0, stdout]);
+      if (example.mark !== MARKS.asUser) {
+        await expectAsStated(example, shell);
+        return;
+      }
+      const { status, stdout } = await runScript(example.text, { isUser: true });
+      expect([status, stdout, isAsStated(stdout, statedOutput(example.text))]).toEqual([0, stdout, true]);
     },
     EXAMPLE_TIMEOUT_MS,
   );
@@ -94,7 +113,7 @@ describeMount('the recipes of the test bench', () => {
       const steps = [...workflow.text.matchAll(/^ {6}- run: (.*)$/gm)].map(([, command]) => command!);
       expect(steps.length).toBeGreaterThan(4);
       for (const text of steps) {
-        const { status, stdout } = await type({ text, mark: '' });
+        const { status, stdout } = await runScript(text, { isUser: false });
         expect([status, stdout]).toEqual([0, stdout]);
       }
       expect(readFileSync(join(project.directory, 'installed.txt'), 'utf8')).toBe(

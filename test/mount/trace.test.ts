@@ -130,7 +130,7 @@ describeMount('info/trace and info/trace.json', () => {
     expect(lines[event + 1]).toMatchObject({ type: 'end', call: 'read', object: 'kqueue' });
   });
 
-  test('the text has the columns that README names, each a word', async () => {
+  test('the text has the columns that the guide names, each a word', async () => {
     const script = `exec 3<>info/trace; mkfifo 'pipes/a b'; echo hi 1<>'pipes/a b'; rm 'pipes/a b'; echo end >&3; cat <&3`;
     const lines = (await mount.output(script)).split('\n').slice(0, -1);
     for (const line of lines) {

@@ -6,7 +6,7 @@ import { describeMount, TestMount } from '../support/mount.ts';
 
 const WALK_TIMEOUT_MS = 20_000;
 
-/** What README says of tools that walk trees: what leaves pipes alone, and prints nothing of them. */
+/** What the guide says of tools that walk trees: what leaves pipes alone, and prints nothing of them. */
 const CAREFUL: readonly (readonly [tool: string, script: string])[] = [
   ['grep -r', '! grep -r precious pipes pairs kqueues'],
   ['rg', '! rg --no-config precious pipes pairs kqueues'],

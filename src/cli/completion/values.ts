@@ -89,6 +89,6 @@ function topics(root: Command): Candidate[] {
   const commands = root.createHelp().visibleCommands(root);
   return [
     ...commands.map((command) => ({ value: command.name(), description: command.description() })),
-    ...[...TOPICS].map(([value, description]) => ({ value, description })),
+    ...[...TOPICS].map(([value, { summary }]) => ({ value, description: summary })),
   ];
 }

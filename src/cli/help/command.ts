@@ -11,7 +11,7 @@ export function terminalColumns(): number {
 
 /** The list of topics, as it stands below the help of the program. */
 export function topicList(): string {
-  const rows = [...TOPICS].map(([name, summary]) => [`  ${name}`, summary]);
+  const rows = [...TOPICS].map(([name, { summary }]) => [`  ${name}`, summary]);
   return `\nTopics (ipcfs help TOPIC):\n${renderRows(rows, terminalColumns()).join('\n')}`;
 }
 
@@ -43,7 +43,7 @@ async function topicText(name: string): Promise<string> {
   return rows.length === 0 ? text : `${text}\n${renderRows(rows, terminalColumns()).join('\n')}\n`;
 }
 
-/** What a topic lists beside the text of the README. */
+/** What a topic lists beside the text of its page. */
 async function topicRows(name: string): Promise<string[][]> {
   switch (name) {
     case 'sysctl':

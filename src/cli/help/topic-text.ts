@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { marked, type Token } from 'marked';
 import { assert } from '../../kern/assert.ts';
 import { packageFile } from '../../host/package.ts';
+import { TOPICS } from './topics.ts';
 
 /** What `ipcfs help NAME` shows. */
 export interface Topic {
@@ -12,10 +13,11 @@ export interface Topic {
 
 const part = /^<!-- help: ([a-z ]+) -->\n(.*?)^<!-- end of help -->$/gms;
 
-/** The text of a topic: the parts of the README that are marked with its name, so that there is one text to keep true. */
+/** The text of a topic: the parts of its page that are marked with its name. */
 export function findTopic(name: string): Topic {
-  const parts = [...readFileSync(packageFile('README.md'), 'utf8').matchAll(part)];
+  const { page } = TOPICS.get(name)!;
+  const parts = [...readFileSync(packageFile(page), 'utf8').matchAll(part)];
   const texts = parts.filter(([, names]) => names!.split(' ').includes(name)).map(([, , text]) => text!);
-  assert(texts.length > 0, `the README has a part for the topic ${name}`);
+  assert(texts.length > 0, `${page} has a part for the topic ${name}`);
   return { name, tokens: marked.lexer(texts.join('\n')) };
 }

@@ -1,15 +1,27 @@
-/** Every topic of `ipcfs help`, and its line in the list. Parts of the README say which topics they belong to. */
-export const TOPICS: ReadonlyMap<string, string> = new Map([
-  ['tree', 'what there is in a mount'],
-  ['pipes', 'named pipes and pairs'],
-  ['options', 'what a pipe can do beyond BSD, and how to ask for it'],
-  ['kqueue', 'changes and events, a line each'],
-  ['shm', 'segments, and the requests to shm/ctl'],
-  ['faults', 'how to break calls on purpose, by requests to ctl'],
-  ['sysctl', 'the tunables: names, ranges, defaults'],
-  ['info', 'the tables in info/, and their columns'],
-  ['trace', 'the lines of info/trace: their words, fields and requests'],
-  ['waits', 'which calls can never end, and how that is known'],
-  ['run', 'a mount for one command, and what its exit status says'],
-  ['c', 'C programs that call kqueue(2), shmget(2) and pipe(2)'],
+/** A topic of `ipcfs help`. */
+export interface TopicEntry {
+  /** Its line in the list of topics. */
+  readonly summary: string;
+  /** The page whose marked parts are its text, relative to the package. */
+  readonly page: string;
+}
+
+const guide = (name: string): string => `native-notes/guide/${name}.md`;
+
+/** Every topic of `ipcfs help`. Parts of the pages say which topics they belong to. */
+export const TOPICS: ReadonlyMap<string, TopicEntry> = new Map([
+  ['examples', { summary: 'pipes, kqueues, segments and deadlocks in ten minutes', page: 'README.md' }],
+  ['tree', { summary: 'the paths of a mount', page: guide('tree') }],
+  ['pipes', { summary: 'named pipes and pairs', page: guide('pipes') }],
+  ['options', { summary: 'options of a pipe: queues of lines, logs, broadcasts', page: guide('pipes') }],
+  ['kqueue', { summary: 'changes and events, one line each', page: guide('kqueue') }],
+  ['shm', { summary: 'segments, and the requests to shm/ctl', page: guide('shared-memory') }],
+  ['faults', { summary: 'faults on demand, by requests to ctl', page: guide('debugging') }],
+  ['sysctl', { summary: 'tunables: names, ranges, defaults; quotas', page: guide('tunables') }],
+  ['info', { summary: 'the tables in info/, and their columns', page: guide('tree') }],
+  ['trace', { summary: 'the lines of info/trace: words, fields and requests', page: guide('debugging') }],
+  ['waits', { summary: 'which calls can never end, and how that is known', page: guide('debugging') }],
+  ['run', { summary: 'a mount for one command, and the exit status', page: guide('test-bench') }],
+  ['c', { summary: 'C programs that call kqueue(2), shmget(2) and pipe(2)', page: guide('c-programs') }],
+  ['troubleshooting', { summary: 'symptoms, causes, and what to do', page: guide('troubleshooting') }],
 ]);

@@ -5,7 +5,7 @@ import { emptyRecord, type TraceRecord, TraceType } from '../../tree/trace/recor
 
 const US_PER_SECOND = 1_000_000;
 
-/** The fields of a line; which there are depends on its type and call. README lists them. */
+/** The fields of a line; which there are depends on its type and call. the guide lists them. */
 export interface TraceFields {
   readonly type: (typeof TRACE_TYPES)[number];
   readonly time: number;

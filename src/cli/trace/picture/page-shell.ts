@@ -28,8 +28,7 @@ function pageScript(): string {
     const body = source
       .replaceAll(/^import (\{[^}]*\}) from ["']\.\/([\w-]+)\.js["'];$/gm, "const $1 = modules['$2'];")
       .replaceAll(/^export \{\};$/gm, '')
-      .replaceAll(/^export (?=class|function|const)/gm, '')
-      .replaceAll(/^\/\/# sourceMappingURL=.*$/gm, '');
+      .replaceAll(/^export (?=class|function|const)/gm, '');
     return `modules['${name}'] = (() => {\n${body}return { ${exported.join(', ')} };\n})();\n`;
   });
   return `'use strict';\nconst modules = {};\n${parts.join('')}`;
