@@ -3,7 +3,7 @@ import { defineWaits } from './blocked-calls/define-waits.ts';
 import { defineCflags } from './c-programs/define-cflags.ts';
 import { defineBridge } from './bridge/define-bridge.ts';
 import { defineCompletion } from './completion/define-completion.ts';
-import { defineDoctor } from './define-doctor.ts';
+import { defineDoctor } from './doctor/define-doctor.ts';
 import { defineHelp } from './help/command.ts';
 import { defineMount, defineUmount } from './mount/define-mount.ts';
 import { defineGet, defineSet, defineUnset } from './options/define-options.ts';

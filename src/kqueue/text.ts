@@ -59,16 +59,18 @@ export function parseChange(line: string): Change | Problem | null {
     const message = parser.take(option.text);
     if (message !== null) return { column: option.column, message };
   }
+  const isAdded = (flags & EV_ADD) !== 0;
+  const areNotesGiven = (parser.given & Given.Fflags) !== 0;
   const canonical = formatIdent({ ident, filter: filter.number, label: null });
   return {
     ident,
     filter: filter.number,
     flags: parser.flags,
-    fflags: parser.fflags,
+    fflags: isAdded && !areNotesGiven ? (filter.notesByDefault ?? 0) : parser.fflags,
     data: parser.data,
     udata: parser.udata,
     label: canonical === identWord.text ? null : identWord.text,
-    given: (flags & EV_ADD) !== 0 ? Given.Everything : parser.given,
+    given: isAdded ? Given.Everything : parser.given,
   };
 }
 

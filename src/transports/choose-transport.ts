@@ -54,7 +54,7 @@ export async function mountFileSystem(options: MountOptions): Promise<Mounted> {
         const mounted = await mountNative(options);
         return {
           ...mounted,
-          remark: `mounted by fuse-native, whose losses 'ipcfs doctor' lists, since raw failed: ${firstLine(failure)}`,
+          remark: `mounted by fuse-native, whose losses 'ipcfs doctor --fuse-module ${options.fuseModule}' lists, since raw failed: ${firstLine(failure)}`,
         };
       } catch (error) {
         log('fuse-native: %o', error);

@@ -57,6 +57,11 @@ function isPacked(path: string): boolean {
   return [...files, ...ALWAYS_PACKED].some((name) => path === name || path.startsWith(`${name}/`));
 }
 
+test('git ignores the directory that the README mounts on', () => {
+  expect(readme.text).toContain('scripts/start.sh mnt\n');
+  expect(readFileSync(join(root, '.gitignore'), 'utf8').split('\n')).toContain('/mnt/');
+});
+
 test('the README is short', () => {
   expect(readme.text.split('\n').length).toBeLessThanOrEqual(README_MAXIMUM_LINES);
 });

@@ -32,6 +32,17 @@ function setUp(mode = 'rwn'): {
 
 const nothing = `${-EAGAIN}`;
 
+test('K113 add without notes watches for all of them, as it could never fire otherwise', () => {
+  const fflagsOf = (line: string): unknown => (parseChange(line) as { fflags: number }).fflags;
+  expect(fflagsOf('add vnode pipes')).toBe(
+    fflagsOf('add vnode pipes delete write extend attrib link rename revoke'),
+  );
+  expect(fflagsOf('add vnode pipes write')).not.toBe(fflagsOf('add vnode pipes'));
+  expect(fflagsOf('add vnode pipes fflags=0')).toBe(0);
+  expect(fflagsOf('modify vnode pipes udata=x')).toBe(0);
+  expect(fflagsOf('add read pipes')).toBe(0);
+});
+
 describe('events as lines', () => {
   test('K46 fields come in one order, and action bits are not shown', () => {
     const { world, say, hear } = setUp();

@@ -52,15 +52,18 @@ describeMount('completion in the shells', () => {
     await terminal.until(new RegExp(`^> ${pattern}@$`, 'm'));
   }
 
-  /** `slash`: what the shell puts behind a candidate that is a directory. */
-  async function expectCompletions(slash: string): Promise<void> {
+  async function expectCompletions(): Promise<void> {
     await expectLine('ipcfs um', 'ipcfs umount ');
     await expectLine('ipcfs mount --allow', 'ipcfs mount --allow-other ');
     await expectLine('ipcfs mount --shm-backing pa', 'ipcfs mount --shm-backing passthrough ');
     await expectLine('ipcfs mount --shm-backing=ca', 'ipcfs mount --shm-backing=cached ');
     await expectLine('ipcfs mount --sysctl kern.ipc.shmmn', 'ipcfs mount --sysctl kern.ipc.shmmni=');
     await expectLine('ipcfs mount mn', 'ipcfs mount mnt/');
-    await expectLine(`ipcfs umount ${cwd}/m`, `ipcfs umount ${cwd}/mnt${slash}`);
+    // Where a mount is asked for, no other directory is offered.
+    await expectLine(`ipcfs umount ${cwd}/m`, `ipcfs umount ${cwd}/mnt `);
+    await expectLine('ipcfs status m', 'ipcfs status mnt ');
+    await expectLine('ipcfs status b', 'ipcfs status b');
+    await expectLine('ipcfs get m', 'ipcfs get mnt/pipes/');
     await expectLine('ipcfs help kq', 'ipcfs help kqueue ');
     // With only one way on it goes on, and does not close the quotes.
     await expectLine("ipcfs wait mnt 'add tim", "ipcfs wait mnt 'add timer ");
@@ -72,7 +75,7 @@ describeMount('completion in the shells', () => {
     await terminal.type(`PS1='> '; source '${completions}/bash/ipcfs'; clear`);
     await terminal.press('Enter');
     await terminal.until(/^> *$/);
-    await expectCompletions('/');
+    await expectCompletions();
     await terminal.press('C-u');
     await terminal.type('ipcfs wait --');
     await terminal.press('Tab', 'Tab');
@@ -86,7 +89,7 @@ describeMount('completion in the shells', () => {
     );
     await terminal.press('Enter');
     await terminal.until(/^> *$/);
-    await expectCompletions('');
+    await expectCompletions();
     await terminal.press('C-u');
     await terminal.type('ipcfs wait --');
     await terminal.press('Tab');
@@ -111,7 +114,9 @@ describeMount('completion in the shells', () => {
     expect(await ask('ipcfs mount --shm-backing ')).toEqual(['auto', 'cached', 'passthrough']);
     expect(await ask('ipcfs mount --sysctl kern.ipc.shmmn')).toEqual(['kern.ipc.shmmni=']);
     expect(await ask('ipcfs mount mn')).toEqual(['mnt/']);
-    expect(await ask(`ipcfs umount ${cwd}/m`)).toContain(`${cwd}/mnt`);
+    expect(await ask(`ipcfs umount ${cwd}/m`)).toEqual([`${cwd}/mnt`]);
+    expect(await ask('ipcfs status m')).toEqual(['mnt']);
+    expect(await ask('ipcfs status b')).toEqual(['']);
     expect(await ask('ipcfs help kq')).toEqual(['kqueue']);
     expect(await ask("ipcfs wait mnt 'add read pipes/")).toEqual([
       'add read pipes/alpha',

@@ -30,7 +30,7 @@ describeMount('ipcfs top', () => {
   /** The lines from the titles of the table to the next empty line. */
   async function rows(): Promise<string[]> {
     const lines = await terminal.lines();
-    const titles = lines.findIndex((line) => /^ +(PIPE|KQUEUE|SEGMENT|PID) /.test(line));
+    const titles = lines.findIndex((line) => /^ +(PIPE|KQUEUE|SEGMENT|PID)[▲▼]? /.test(line));
     return lines.slice(titles + 1, -1).filter((line) => line.trim() !== '');
   }
 
@@ -227,13 +227,16 @@ describeMount('ipcfs top', () => {
 
     test('objects that come and go come and go on the screen', async () => {
       await start(LARGE);
-      await mount.output("mkfifo $'pipes/odd \\e[31m name' pipes/日本");
+      await mount.output("mkfifo $'pipes/odd \\e[31m name'");
+      // Open, so that it has a bar.
+      const holder = mount.start('mkfifo pipes/日本; exec 3<>pipes/日本; exec sleep 600', lasting);
       await terminal.until(/pipes\/odd\\040\\033\[31m\\040name /);
       const line = (await terminal.lines()).find((each) => each.includes('日本'))!;
       // Two wide characters: the columns after them stay in line.
       expect(line.indexOf('░')).toBe(
         (await terminal.lines()).find((each) => each.includes('filled'))!.search(/[█░]/) - 2,
       );
+      holder.kill('SIGKILL');
       await mount.output('rm pipes/odd* pipes/日本');
       await terminal.until(/^\[Pipes \d+\]/m);
     });

@@ -78,7 +78,11 @@ async function completeOption(
 }
 
 function starting(word: string, { candidates, files }: Completion): Completion {
-  return { candidates: candidates.filter(({ value }) => value.startsWith(word)), files };
+  // A candidate that is typed whole and goes on: what follows is the shell's.
+  const shown = candidates.filter(
+    ({ value, isOpen }) => value.startsWith(word) && !(isOpen === true && value === word),
+  );
+  return { candidates: shown, files };
 }
 
 /** The options that its help lists. */

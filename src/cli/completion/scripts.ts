@@ -9,7 +9,7 @@ _ipcfs() {
     *open) compopt -o nospace ;;
   esac
   case "\${lines[0]}" in
-    files*) compopt -o filenames; mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$2") ;;
+    files*) ((\${#COMPREPLY[@]})) || compopt -o filenames; mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$2") ;;
     directories*) compopt -o filenames; mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$2") ;;
   esac
 }

@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
 import { isIpcfsMount, mountTable } from '../../host/mounts.ts';
 import { TOPICS } from '../help/topics.ts';
@@ -36,14 +37,16 @@ export async function valuesOf(what: Argument | Option, place: Place): Promise<V
   const placeholder = what instanceof Argument ? what.name() : /<(.+)>/.exec(what.flags)?.[1];
   switch (placeholder) {
     case 'DIR':
-      return { candidates: place.command.name() === 'mount' ? [] : ipcfsMounts(), files: 'directories' };
+      return place.command.name() === 'mount'
+        ? { candidates: [], files: 'directories' }
+        : { candidates: ipcfsMounts(place.word), files: 'none' };
     case 'FILE':
     case 'COMMAND':
       return { candidates: [], files: 'files' };
     case 'NAME=VALUE':
       return { candidates: await tunables(), files: 'none' };
     case 'PIPE':
-      return { candidates: ipcfsMounts().map(pipesOf), files: 'files' };
+      return pipes(place.word);
     case 'OPTION':
       return { candidates: await pipeOptions(place.command.name() === 'unset'), files: 'none' };
     case 'CHANGE':
@@ -55,9 +58,30 @@ export async function valuesOf(what: Argument | Option, place: Place): Promise<V
   }
 }
 
-function ipcfsMounts(): Candidate[] {
-  const entries = mountTable().filter(isIpcfsMount);
-  return entries.map(({ directory }) => ({ value: directory, description: 'ipcfs' }));
+/** Paths that mean themselves to every shell. */
+const PLAIN_PATH = /^[\p{L}\p{N}._+@%:,=/-]+$/u;
+
+/** Mount points: relative to the working directory where they lie in it, unless `word` begins an absolute path. */
+function ipcfsMounts(word: string): Candidate[] {
+  // bash puts a candidate into the line as it is, and any user may choose a mount point.
+  const entries = mountTable().filter((entry) => isIpcfsMount(entry) && PLAIN_PATH.test(entry.directory));
+  return entries.map(({ directory }) => ({ value: nameOf(directory, word), description: 'ipcfs' }));
+}
+
+function nameOf(directory: string, word: string): string {
+  const cwd = process.cwd();
+  if (word.startsWith('/') || cwd === '/') return directory;
+  const path = relative(cwd, directory);
+  if (path === '') return '.';
+  if (path.startsWith('..')) return directory;
+  return word.startsWith('./') ? `./${path}` : path;
+}
+
+/** The folders of pipes; where none of them can follow, names of files. */
+function pipes(word: string): Values {
+  const candidates = ipcfsMounts(word).map(pipesOf);
+  const isBefore = candidates.some(({ value }) => value.startsWith(word) && value !== word);
+  return { candidates, files: isBefore ? 'none' : 'files' };
 }
 
 function pipesOf({ value, description }: Candidate): Candidate {

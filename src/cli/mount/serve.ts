@@ -23,7 +23,8 @@ async function serve(
   onReady: (text: string) => void,
   until?: Promise<void>,
 ): Promise<void> {
-  process.title = 'ipcfs';
+  // For those who list processes. Linux shows as much of it as the command line had room for.
+  process.title = `ipcfs ${directory}`;
   logByComplaining();
   returnFreedMemory();
   // Threads that collect together wait for each other, and for a processor each.

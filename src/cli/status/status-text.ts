@@ -7,6 +7,7 @@ import {
   commandOf,
   compareNames,
   fillOf,
+  mappedBy,
   type KqueueRow,
   type PipeRow,
   queuedBytes,
@@ -73,7 +74,7 @@ function pipesSection(page: Page, { pipes, waits }: Status): Section {
         title: 'FILL',
         align: 'left',
         fixedWidth: BAR_WIDTH,
-        text: (pipe, width) => bar(fillOf(pipe), width, page.charset),
+        text: (pipe, width) => (pipe.state === 'closed' ? '-' : bar(fillOf(pipe), width, page.charset)),
       },
       { title: 'QUEUED', align: 'right', text: (pipe) => String(queuedBytes(pipe)) },
       { title: 'RING', align: 'right', text: ({ size }) => String(size) },
@@ -116,7 +117,7 @@ function segmentsSection(page: Page, { segments }: Status): Section {
     { title: 'OWNER', align: 'right', text: ({ owner }) => String(owner) },
     { title: 'MODE', align: 'left', text: ({ mode }) => mode },
     { title: 'STATE', align: 'left', text: ({ state }) => state },
-    { title: 'MAPPED BY', align: 'left', minimumWidth: PATH_MINIMUM, text: (row) => row['mapped-by'] || '-' },
+    { title: 'MAPPED BY', align: 'left', minimumWidth: PATH_MINIMUM, text: mappedBy },
   ]);
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isInferred } from '../blocked-calls/wait-graph.ts';
+import { printable } from '../printable.ts';
 import type { Tables } from './tables.ts';
 
 export type PipeRow = Tables['pipes'];
@@ -77,6 +78,20 @@ export function commandOf(pid: number): string {
   } catch {
     return '?';
   }
+}
+
+const MOST_MAPPERS = 8;
+
+/** The processes that map a segment, with their names: `4711 python3, 4712 cat`; `-` for none. */
+export function mappedBy(segment: SegmentRow): string {
+  const pids =
+    segment['mapped-by'] === '' || segment['mapped-by'] === '-' ? [] : segment['mapped-by'].split(',');
+  if (pids.length === 0) return '-';
+  const named = pids
+    .slice(0, MOST_MAPPERS)
+    .map((pid) => (pid === '?' ? pid : `${pid} ${printable(commandOf(Number(pid)))}`));
+  const more = pids.length - named.length;
+  return [...named, ...(more > 0 ? [`${more} more`] : [])].join(', ');
 }
 
 /** How a segment is called: by its key, a private one by its id. */

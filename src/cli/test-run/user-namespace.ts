@@ -1,10 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { define, fcntl } from '../../host/linux/libc.ts';
 import { CommandFailure } from '../failures.ts';
 import { MAIN } from '../mount/start-server.ts';
 import type { SysctlSetting } from '../mount/sysctl-setting.ts';
 import type { FaultLine } from './fault-file.ts';
-import { NAMESPACE_COMMAND } from './mount-rights.ts';
+import { NAMESPACE_COMMAND, namespaceRefusal } from './mount-rights.ts';
 
 /** What the files of a run's options say. They may be pipes, which can be read once. */
 export interface RunFiles {
@@ -16,7 +15,6 @@ export interface RunFiles {
 const NAMESPACE_VARIABLE = 'IPCFS_RUN_FILES';
 
 const [UNSHARE, ...NAMESPACE_OPTIONS] = NAMESPACE_COMMAND as [string, ...string[]];
-const PROBE_TIMEOUT_MS = 10_000;
 
 const execvp = define('int execvp(const char*, const char**)') as (
   file: string,
@@ -39,14 +37,8 @@ export function filesFromOutside(): RunFiles | null {
  * only, which Node's is not. `reason`: why the mount could not be made without. Fails where the system has no such namespaces.
  */
 export function enterNamespaces(files: RunFiles, reason: string): never {
-  const { error, status, stderr } = spawnSync(UNSHARE, [...NAMESPACE_OPTIONS, 'true'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: PROBE_TIMEOUT_MS,
-  });
-  const refusal =
-    error === undefined ? stderr.trim().split('\n')[0]! : 'unshare, of util-linux, is not installed';
-  if (status === 0) {
+  const refusal = namespaceRefusal();
+  if (refusal === null) {
     process.env[NAMESPACE_VARIABLE] = JSON.stringify(files);
     const program = [process.execPath, ...process.execArgv, MAIN, ...process.argv.slice(2)];
     // Node has all descriptors closed by an exec.

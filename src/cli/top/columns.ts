@@ -6,6 +6,7 @@ import {
   commandOf,
   compareNames,
   fillOf,
+  mappedBy,
   queuedBytes,
   segmentName,
   type WaitRow,
@@ -19,8 +20,10 @@ import type { Facts, Rate, Sorting, TableName } from './state.ts';
 export interface TopColumn<Row> {
   readonly title: string;
   readonly align: 'left' | 'right';
-  /** In characters; the one column of a table that has 0 takes what is left. */
+  /** In characters; the one column of a table that has 0 is as wide as its longest text, if there is room. */
   readonly width: number;
+  /** Takes the room that no other column needs. */
+  readonly isStretched?: boolean;
   text(row: Row, width: number): string;
   compare(one: Row, other: Row): number;
   style?(row: Row): Style;
@@ -89,7 +92,7 @@ function pipesTable({ rates, waits, charset, isWide }: Surroundings): TopTable<T
         title: 'FILL',
         align: 'left',
         width: isWide ? BAR_WIDTH.wide : BAR_WIDTH.narrow,
-        text: (pipe, width) => bar(fillOf(pipe), width, charset),
+        text: (pipe, width) => (pipe.state === 'closed' ? '-' : bar(fillOf(pipe), width, charset)),
         compare: (one, other) => fillOf(other) - fillOf(one),
         style: (pipe) => (fillOf(pipe) >= 1 ? 'full' : fillOf(pipe) >= NEARLY_FULL ? 'warm' : 'calm'),
       },
@@ -130,7 +133,7 @@ function kqueuesTable(): TopTable<Tables['kqueues']> {
   };
 }
 
-function segmentsTable(isWide: boolean): TopTable<Tables['shm']> {
+function segmentsTable(): TopTable<Tables['shm']> {
   return {
     title: 'Segments',
     key: ({ id, key }) => (id >= 0 ? String(id) : key),
@@ -144,12 +147,12 @@ function segmentsTable(isWide: boolean): TopTable<Tables['shm']> {
       numbers('OWNER', 6, ({ owner }) => owner),
       words('MODE', 4, ({ mode }) => mode),
       words('STATE', 8, ({ state }) => state),
-      words('MAPPED BY', isWide ? 60 : 14, (row) => row['mapped-by'] || '-'),
+      { ...words('MAPPED BY', 14, mappedBy), isStretched: true },
     ],
   };
 }
 
-function waitsTable(isWide: boolean): TopTable<Tables['waits']> {
+function waitsTable(): TopTable<Tables['waits']> {
   return {
     title: 'Waits',
     key: ({ pid, call, object }) => `${pid} ${call} ${object}`,
@@ -161,7 +164,7 @@ function waitsTable(isWide: boolean): TopTable<Tables['waits']> {
       words('CALL', 6, ({ call }) => call),
       words('OBJECT', 0, ({ object }) => printable(object)),
       numbers('SINCE', 11, ({ since }) => since, duration),
-      words('WAITS UNTIL', isWide ? 40 : 20, ({ until }) => until),
+      { ...words('WAITS UNTIL', 20, ({ until }) => until), isStretched: true },
     ],
   };
 }
@@ -179,9 +182,9 @@ export function topTable(name: TableName, facts: Facts, charset: Charset, isWide
     case 'kqueues':
       return kqueuesTable();
     case 'shm':
-      return segmentsTable(isWide);
+      return segmentsTable();
     case 'waits':
-      return waitsTable(isWide);
+      return waitsTable();
   }
 }
 

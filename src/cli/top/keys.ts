@@ -20,9 +20,13 @@ export function pressed(view: View, key: string, layout: Layout): View | 'quit' 
   if (key === 'CTRL_Z') return 'suspend';
   if (key === 'CTRL_L') return 'redraw';
   if (view.filterBefore !== null) return typed(view, key, view.filterBefore);
+  if (view.isHelpOpen && ['?', 'h', 'ESCAPE', 'ENTER'].includes(key)) return { ...view, isHelpOpen: false };
   switch (key) {
     case 'q':
       return 'quit';
+    case '?':
+    case 'h':
+      return { ...view, isHelpOpen: true };
     case 'ESCAPE':
       return view.isDetailOpen ? { ...view, isDetailOpen: false } : { ...view, filter: '' };
     case 'TAB':

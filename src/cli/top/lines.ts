@@ -1,6 +1,6 @@
 import { type Charset, fit, widthOf } from '../tables/format.ts';
 
-/** What a piece of text is, for whoever gives it a colour. */
+/** The meaning of a piece of text, which decides its colour. */
 export type Style = 'plain' | 'title' | 'dim' | 'selected' | 'alarm' | 'calm' | 'warm' | 'full';
 
 export interface Span {

@@ -6,8 +6,10 @@ import { arrange, topTable, type TopTable } from './columns.ts';
 import { detailLines } from './detail-lines.ts';
 import { hexBytesPerLine } from './hex.ts';
 import type { Layout } from './keys.ts';
+import { keyLines } from './key-list.ts';
 import { line, type Line, type Span, spread } from './lines.ts';
 import { type Facts, TABLE_NAMES, type TableName, type View } from './state.ts';
+import { tableBody } from './table-body.ts';
 
 const SMALLEST = { columns: 72, rows: 12 };
 const WIDE_COLUMNS = 120;
@@ -66,8 +68,15 @@ export function render(view: View, facts: Facts, size: TerminalSize): Rendered {
   const lines = [
     ...headLines(facts, size),
     tabLine(view, facts, table, rows.length, size),
-    ...tableBody(view, facts, table, rows, at, tableLines, size),
-    ...(pane?.lines ?? []),
+    ...(view.isHelpOpen
+      ? keyLines(size, bodyLines + 1)
+      : tableBody(
+          { table, rows, at, sorting: view.sorting[view.table] },
+          tableLines,
+          emptyText(view, facts),
+          size,
+        )),
+    ...(view.isHelpOpen ? [] : (pane?.lines ?? [])),
   ];
   while (lines.length < size.rows - 1) lines.push([]);
   lines.push(helpLine(view, size));
@@ -173,41 +182,6 @@ function tabLine(
   ];
 }
 
-/** Titles and rows, with the selected row among them. */
-function tableBody(
-  view: View,
-  facts: Facts,
-  table: TopTable<never>,
-  rows: readonly never[],
-  at: number,
-  lineCount: number,
-  { columns, charset }: TerminalSize,
-): Line[] {
-  const marker = 1;
-  const fixed = table.columns.reduce((sum, { width }) => sum + width + 1, marker - 1);
-  const widths = table.columns.map(({ width }) => (width === 0 ? Math.max(8, columns - fixed) : width));
-  const titles = table.columns.map((column, index) =>
-    fit(column.title, widths[index]!, column.align, charset),
-  );
-  const body: Line[] = [line(fit(` ${titles.join(' ')}`, columns, 'left', charset), 'title')];
-  const first = Math.min(Math.max(0, at - Math.floor(lineCount / 2)), Math.max(0, rows.length - lineCount));
-  for (const [index, row] of rows.slice(first, first + lineCount).entries()) {
-    const isSelected = first + index === at;
-    const spans: Span[] = [{ text: isSelected ? '>' : ' ', style: isSelected ? 'selected' : 'plain' }];
-    table.columns.forEach((column, place) => {
-      const text = fit(column.text(row, widths[place]!), widths[place]!, column.align, charset);
-      const style = column.style?.(row) ?? (isSelected ? 'selected' : 'plain');
-      spans.push({ text, style });
-      if (place < table.columns.length - 1)
-        spans.push({ text: ' ', style: isSelected ? 'selected' : 'plain' });
-    });
-    body.push(spans);
-  }
-  if (rows.length === 0) body.push(line(fit(emptyText(view, facts), columns, 'left', charset), 'dim'));
-  while (body.length < lineCount + 1) body.push([]);
-  return body;
-}
-
 function emptyText(view: View, facts: Facts): string {
   if (facts.tables[view.table] === null) return ' reading...';
   if (view.filter !== '') return ` nothing with '${printableWords(view.filter)}' in it: Esc shows all`;
@@ -226,12 +200,13 @@ function emptyText(view: View, facts: Facts): string {
 function helpLine(view: View, { columns, charset }: TerminalSize): Line {
   let text: string;
   if (view.filterBefore !== null) text = 'type to filter  Enter keep  Esc undo';
+  else if (view.isHelpOpen) text = 'q quit  Esc close';
   else {
     const seconds = view.intervalMs / 1000;
     const arrows = charset === 'unicode' ? '↑↓' : 'jk';
     text = view.isDetailOpen
       ? `q quit  Enter close  ${arrows} move  PgUp PgDn bytes  Tab table  / filter  s sort`
-      : `q quit  Tab table  ${arrows} move  Enter detail  / filter  s sort  r reverse  +- ${seconds} s`;
+      : `q quit  Tab table  ${arrows} move  Enter detail  / filter  s sort  ? keys  +- ${seconds} s`;
   }
   return line(fit(text, columns, 'left', charset), 'title');
 }

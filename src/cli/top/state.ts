@@ -22,6 +22,8 @@ export interface View {
   /** The filter as it was before it is typed; null when it is not being typed. */
   readonly filterBefore: string | null;
   readonly isDetailOpen: boolean;
+  /** Whether the keys are listed in place of the table. */
+  readonly isHelpOpen: boolean;
   /** The first line of the hex view that is shown. */
   readonly hexLine: number;
   readonly intervalMs: number;
@@ -76,6 +78,7 @@ export function initialView(intervalMs: number): View {
     filter: '',
     filterBefore: null,
     isDetailOpen: false,
+    isHelpOpen: false,
     hexLine: 0,
     intervalMs,
   };

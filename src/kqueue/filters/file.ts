@@ -56,6 +56,8 @@ export const openFilter: Filter = {
 export const vnodeFilter: Filter = {
   ...fileFilter(EVFILT_VNODE, 'vnode'),
   notes: vnodeNotes,
+  // A registration that watches nothing could never fire.
+  notesByDefault: [...vnodeNotes.values()].reduce((all, note) => all | note, 0),
   formatFflags: (fflags) => formatBits(fflags, vnodeNotes, '0'),
   keepsValues: true,
 };

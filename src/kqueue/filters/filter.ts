@@ -17,6 +17,8 @@ export interface Filter {
   identNamed?(word: string): number | null;
   /** Words of the text form that set bits of fflags in a change. */
   readonly notes: ReadonlyMap<string, number>;
+  /** What `add` of the text form watches when it names no note; nothing by default. */
+  readonly notesByDefault?: number;
   /** Options `NAME=BITS` of a change: what BITS are combined with in fflags. */
   readonly noteOperations?: ReadonlyMap<string, number>;
   /** `data=` of a change, where it is more than an integer; null for an invalid value. */
