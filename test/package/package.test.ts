@@ -96,6 +96,7 @@ test('the package has what it needs, and nothing else', () => {
     'scripts/system/ipcfs@.service',
     'scripts/demo/job-queue.sh',
     'native-notes/guide/kqueue.md',
+    'native-notes/guide/images/top.png',
     'native-notes/deviations.md',
     'scripts/system/mount.fuse.ipcfs',
     'src/c/include/sys/event.h',
