@@ -14,7 +14,7 @@ export interface Layout {
 const SHORTEST_INTERVAL_MS = 100;
 const LONGEST_INTERVAL_MS = 60_000;
 
-/** The view after a key (by terminal-kit's names), or what else the key asks for. */
+/** The view after a key, or what else the key asks for. */
 export function pressed(view: View, key: string, layout: Layout): View | 'quit' | 'suspend' | 'redraw' {
   if (key === 'CTRL_C') return 'quit';
   if (key === 'CTRL_Z') return 'suspend';

@@ -1,107 +1,135 @@
-import terminalKit from 'terminal-kit';
+import { emitKeypressEvents, type Interface, type Key } from 'node:readline';
 import { widthOf } from '../tables/format.ts';
 import type { Line, Style } from './lines.ts';
 
-type Attributes = terminalKit.ScreenBuffer.Attributes;
-
-const PLAIN: Attributes = { color: 'default', bgColor: 'default' };
+/** Control sequences of ECMA-48 and xterm, which every terminal of Linux and macOS knows. */
+const sequence = (text: string): string => `\u001b[${text}`;
+const OPEN = sequence('?1049h') + sequence('?25l') + sequence('?7l');
+const CLOSE = sequence('?7h') + sequence('?25h') + sequence('?1049l');
+const CLEAR = sequence('2J');
+const ERASE_REST = sequence('K');
+const PLAIN = sequence('0m');
 
 /** Of the sixteen colours that every terminal has, so that the person's own scheme counts. */
-const ATTRIBUTES: Readonly<Record<Style, Attributes>> = {
-  plain: PLAIN,
-  title: { ...PLAIN, bold: true },
-  dim: { ...PLAIN, dim: true },
-  selected: { ...PLAIN, inverse: true },
-  alarm: { ...PLAIN, color: 'red', bold: true },
-  calm: { ...PLAIN, color: 'green' },
-  warm: { ...PLAIN, color: 'yellow' },
-  full: { ...PLAIN, color: 'red' },
+const ATTRIBUTES: Readonly<Record<Style, string>> = {
+  plain: '',
+  title: sequence('1m'),
+  dim: sequence('2m'),
+  selected: sequence('7m'),
+  alarm: sequence('1;31m'),
+  calm: sequence('32m'),
+  warm: sequence('33m'),
+  full: sequence('31m'),
 };
 
+/** A byte ESC that nothing follows in this time is the key, and not the begin of a sequence. */
+const ESCAPE_TIMEOUT_MS = 50;
+
+/** Keys by Node's names, as `pressed` takes them. */
+const NAMES: Readonly<Record<string, string>> = {
+  ...{ up: 'UP', down: 'DOWN', left: 'LEFT', right: 'RIGHT', home: 'HOME', end: 'END' },
+  ...{ pageup: 'PAGE_UP', pagedown: 'PAGE_DOWN', return: 'ENTER', enter: 'ENTER', tab: 'TAB' },
+  ...{ escape: 'ESCAPE', backspace: 'BACKSPACE', delete: 'DELETE' },
+};
+
+/** The names of what was typed: one, or none for a key that has none here. */
+function namesOf(text: string | undefined, { name = '', ctrl, shift, sequence: bytes = '' }: Key): string[] {
+  // Two of them in one read.
+  if (bytes === '\u001b\u001b') return ['ESCAPE', 'ESCAPE'];
+  if (ctrl === true && /^[a-z]$/.test(name)) return [`CTRL_${name.toUpperCase()}`];
+  if (name === 'tab' && shift === true) return ['SHIFT_TAB'];
+  const known = NAMES[name];
+  if (known !== undefined) return [known];
+  return text !== undefined && /^[^\p{Cc}]$/u.test(text) ? [text] : [];
+}
+
 export interface ScreenEvents {
-  /** A key, by terminal-kit's name: a character, or `UP`, `ENTER`, `CTRL_C`. */
+  /** A key: a character, or `UP`, `ENTER`, `CTRL_C`. */
   key(name: string): void;
   resized(): void;
 }
 
 /** The terminal while it is ours: another screen, raw keys, no cursor. `close` gives it back as it was. */
 export class Screen {
-  readonly #terminal = terminalKit.terminal;
+  readonly #input = process.stdin;
+  readonly #output = process.stdout;
   readonly #hasColor: boolean;
-  #buffer: terminalKit.ScreenBuffer | null = null;
+  /** What each line of the terminal shows; null while the screen is closed. */
+  #shown: string[] | null = null;
 
   /** Without colour no attribute at all is sent. */
   constructor(hasColor: boolean, events: ScreenEvents) {
     this.#hasColor = hasColor;
-    this.#terminal.on('key', (name: string) => {
-      if (this.#buffer !== null) events.key(name);
+    // Of an interface it asks for nothing but this.
+    emitKeypressEvents(this.#input, { escapeCodeTimeout: ESCAPE_TIMEOUT_MS } as unknown as Interface);
+    this.#input.on('keypress', (text: string | undefined, key: Key) => {
+      for (const name of namesOf(text, key)) if (this.isOpen) events.key(name);
     });
-    this.#terminal.on('resize', () => {
-      if (this.#buffer === null) return;
-      this.#makeBuffer();
+    this.#output.on('resize', () => {
+      if (!this.isOpen) return;
+      this.forget();
       events.resized();
     });
   }
 
   get columns(): number {
-    return this.#terminal.width;
+    return this.#output.columns;
   }
 
   get rows(): number {
-    return this.#terminal.height;
+    return this.#output.rows;
   }
 
   get isOpen(): boolean {
-    return this.#buffer !== null;
+    return this.#shown !== null;
   }
 
   open(): void {
     if (this.isOpen) return;
-    this.#terminal.fullscreen(true);
-    this.#terminal.hideCursor();
-    this.#terminal.grabInput({});
-    this.#makeBuffer();
+    this.#input.setRawMode(true);
+    this.#input.resume();
+    this.#output.write(OPEN);
+    this.#shown = [];
+    this.forget();
   }
 
   /** Also when it is closed already. */
   close(): void {
     if (!this.isOpen) return;
-    this.#buffer = null;
-    if (this.#hasColor) this.#terminal.styleReset();
-    this.#terminal.grabInput(false);
-    this.#terminal.hideCursor(false);
-    this.#terminal.fullscreen(false);
+    this.#shown = null;
+    this.#output.write((this.#hasColor ? PLAIN : '') + CLOSE);
+    this.#input.setRawMode(false);
+    this.#input.pause();
   }
 
   /** Forgets what the terminal shows: the next `draw` sends everything. */
   forget(): void {
-    if (this.isOpen) this.#makeBuffer();
+    if (!this.isOpen) return;
+    this.#shown = [];
+    this.#output.write(CLEAR);
   }
 
-  /** Shows these lines; sends only the cells that have changed. */
+  /** Shows these lines; sends only those that have changed, in one write. */
   draw(lines: readonly Line[]): void {
-    const buffer = this.#buffer;
-    if (buffer === null) return;
-    buffer.fill({ attr: PLAIN, char: ' ' });
-    lines.slice(0, this.rows).forEach((line, y) => {
-      let x = 0;
-      for (const { text, style } of line) {
-        buffer.put(
-          { x, y, attr: this.#hasColor ? ATTRIBUTES[style] : PLAIN, wrap: false, dx: 1, dy: 0 },
-          text,
-        );
-        x += widthOf(text);
-      }
+    const shown = this.#shown;
+    if (shown === null) return;
+    let changes = '';
+    lines.slice(0, this.rows).forEach((line, index) => {
+      const text = this.#textOf(line);
+      if (shown[index] === text) return;
+      shown[index] = text;
+      changes += sequence(`${index + 1};1H`) + text;
     });
-    buffer.draw({ delta: true });
+    if (changes !== '') this.#output.write(changes);
   }
 
-  #makeBuffer(): void {
-    this.#buffer = new terminalKit.ScreenBuffer({
-      dst: this.#terminal,
-      width: this.columns,
-      height: this.rows,
+  #textOf(line: Line): string {
+    const parts = line.map(({ text, style }) => {
+      const attributes = this.#hasColor ? ATTRIBUTES[style] : '';
+      return attributes === '' ? text : attributes + text + PLAIN;
     });
-    this.#terminal.clear();
+    const width = line.reduce((sum, { text }) => sum + widthOf(text), 0);
+    // Behind a line that is full the cursor stands on its last character.
+    return parts.join('') + (width < this.columns ? ERASE_REST : '');
   }
 }
