@@ -54,6 +54,7 @@ const errnos = {
   ENOTCONN: 107,
   ETIMEDOUT: 110,
   EDQUOT: 122,
+  ECANCELED: 125,
 };
 
 export const {
@@ -101,6 +102,7 @@ export const {
   ENOTCONN,
   ETIMEDOUT,
   EDQUOT,
+  ECANCELED,
 } = errnos as unknown as Readonly<Record<keyof typeof errnos, Errno>>;
 
 const names = new Map<number, string>(Object.entries(errnos).map(([name, errno]) => [-errno, name]));

@@ -81,6 +81,8 @@ export interface Host {
    * waits for, 0 when the process ignores it or the thread blocks it, or a negative errno.
    */
   signalCaller(threadId: number, signal: string, credentials: Credentials): number;
+  /** Whether a signal is pending for a thread that ends what it waits for. Missing where that cannot be told. */
+  hasSignal?(threadId: number): boolean;
   /** The process that a thread belongs to; the thread's own number when that cannot be found out. */
   processOf(threadId: number): number;
   /** How the process of a thread fares: to be asked while one of its descriptors is closed, or later. */

@@ -22,6 +22,8 @@ export interface MountSettings {
   readonly spinMs?: number;
   /** How segments are mapped: their memory itself, or cached pages; `auto` takes the first that works. */
   readonly shmBacking?: 'auto' | 'passthrough' | 'cached';
+  /** Whether requests come through an io_uring: where the kernel offers it, always, or never; `off` when it is not given. */
+  readonly ioUring?: 'auto' | 'on' | 'off';
   /** Tunables by name, also those that are fixed afterwards. */
   readonly sysctls?: Readonly<Record<string, number>>;
 }
@@ -58,6 +60,7 @@ export async function mount(settings: MountSettings): Promise<Mount> {
     version: packageVersion(),
     spinMs: settings.spinMs ?? DEFAULT_SPIN_MS,
     shmBacking: settings.shmBacking ?? 'auto',
+    ioUring: settings.ioUring ?? 'off',
     sysctls,
   });
   const onExit = (): void => {

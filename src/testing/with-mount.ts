@@ -43,6 +43,7 @@ export async function startMount({
       fuseModule,
       spin: DEFAULT_SPIN_MS,
       shmBacking: 'auto',
+      ioUring: 'off',
       sysctl: [],
       foreground: false,
       allowOther: false,

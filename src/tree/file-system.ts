@@ -38,6 +38,7 @@ import { segmentsTable } from './tables/segments.ts';
 import { waitsTable } from './tables/waits.ts';
 import { SegmentFiles } from './segments/segment-files.ts';
 import { HeapStorageMemory, type StorageMemory } from '../shm/storage.ts';
+import { RingEntries } from './ring-entries.ts';
 import { WriteMemory } from './write-memory.ts';
 import { sysctlTree } from './sysctls.ts';
 import { sysctlsTable } from './tables/sysctls.ts';
@@ -96,6 +97,7 @@ export class FileSystem {
   readonly context: NodeContext;
   readonly root: Directory;
   readonly writeMemory: WriteMemory;
+  readonly ringEntries: RingEntries;
   readonly fstatSize: FstatSize;
   readonly openFiles: OpenFileTable;
   readonly segmentFiles: SegmentFiles;
@@ -122,6 +124,7 @@ export class FileSystem {
     this.pipes = new PipeSubsystem(kernel, queueFor);
     this.pipes.processEvents = processEvents;
     this.writeMemory = new WriteMemory(kernel);
+    this.ringEntries = new RingEntries(kernel);
     this.fstatSize = new FstatSize(kernel.sysctls);
     const tableMemory = new TableMemory(kernel);
     this.context = new NodeContext(kernel);

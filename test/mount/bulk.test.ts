@@ -2,13 +2,13 @@ import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IoRing } from '../../src/host/linux/io/io-ring.ts';
 import { parseExposition, valueOf } from '../support/exposition.ts';
-import { describeMount, TestMount } from '../support/mount.ts';
+import { describeMount, isOnRing, TestMount } from '../support/mount.ts';
 import { until } from '../support/process.ts';
 
 const MIB = 1024 * 1024;
 const probe = IoRing.open(1);
 if (typeof probe !== 'number') probe.close();
-const canSendInBackground = typeof probe !== 'number' && availableParallelism() > 1;
+const canSendInBackground = !isOnRing && typeof probe !== 'number' && availableParallelism() > 1;
 
 describeMount('writes of many bytes', () => {
   let mount: TestMount;

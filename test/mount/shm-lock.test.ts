@@ -76,7 +76,7 @@ describeMount('locked memory', () => {
   });
 
   test('S18, S19: memory that cannot be locked fails the creation, and nothing is kept', async () => {
-    const limited = await TestMount.start(['--sysctl', 'kern.ipc.shm_use_phys=1'], {
+    const limited = await TestMount.start(['--io-uring', 'auto', '--sysctl', 'kern.ipc.shm_use_phys=1'], {
       wrapper: ['setpriv', '--bounding-set=-ipc_lock', 'prlimit', '--memlock=65536'],
     });
     try {

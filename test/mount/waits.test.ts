@@ -2,7 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ipcfs, ipcfsCommand, Scratch } from '../support/cli.ts';
-import { describeMount, mainProgram, TestMount } from '../support/mount.ts';
+import {
+  cannotKillCallersOfStoppedServers,
+  describeMount,
+  mainProgram,
+  TestMount,
+} from '../support/mount.ts';
 import { MountNamespace } from '../support/namespace.ts';
 import { type Finished, run, type Running, until } from '../support/process.ts';
 
@@ -428,7 +433,7 @@ describeMount('ipcfs waits where the mount does not serve', () => {
     }
   });
 
-  test('a server that hangs', async () => {
+  test.skipIf(cannotKillCallersOfStoppedServers)('a server that hangs', async () => {
     const directory = scratch.directory();
     const server = await scratch.mount(directory);
     process.kill(server, 'SIGSTOP');

@@ -230,6 +230,22 @@ describe('the loop', () => {
     closeBacking(): void {
       // There are none.
     }
+
+    negotiateRing(): boolean {
+      return false;
+    }
+
+    facts(): readonly [] {
+      return [];
+    }
+
+    flush(): void {
+      // Each answer is sent at once.
+    }
+
+    close(): void {
+      // Nothing is held.
+    }
   }
 
   function serve(device: ScriptedDevice): void {

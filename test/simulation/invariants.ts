@@ -173,9 +173,10 @@ function checkSegments({ fileSystem, memory }: World): void {
 /** The long walks come after every so many messages: what they find wrong stays wrong. */
 const WHOLE_EVERY = 4;
 
-/** Does what is left for the next slices. */
-export function finishBacklog({ session, fileSystem }: World): void {
+/** Does what is left for the next slices, and has the kernel take the answers. */
+export function finishBacklog({ session, fileSystem, served }: World): void {
   while (fileSystem.kernel.scheduler.backlogCount > 0) session.settleBacklog();
+  served.flush();
 }
 
 /** Everything that holds between any two requests; `turn` counts them. */
@@ -194,8 +195,9 @@ export function checkInvariants(world: World, turn: number): void {
 }
 
 /** The structure of everything, and what every user is charged for: long walks. */
-export function checkWhole({ session, fileSystem }: World): void {
+export function checkWhole({ session, fileSystem, ring }: World): void {
   session.checkInvariants();
+  ring?.checkInvariants();
   checkFileSystem(fileSystem, session.requests.all());
 }
 

@@ -66,7 +66,7 @@ export function simulate({ seed, steps, tally = new Map(), trace = null }: Simul
   };
   let end: string;
   try {
-    end = runLoop(session, device, {
+    end = runLoop(session, world.served, {
       spinMs: 0,
       isStopping: () => isStopping,
       takeMail: () => {
@@ -85,6 +85,7 @@ export function simulate({ seed, steps, tally = new Map(), trace = null }: Simul
     if (ending !== 'failed' || !String(error).includes('reading /dev/fuse')) throw error;
     end = 'failed';
   }
+  world.served.flush();
   kernel.count(`ended ${ending}`);
   assert(
     end === (ending === 'tidy' || ending === 'aborted' ? 'unmounted' : ending),

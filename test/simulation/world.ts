@@ -21,6 +21,7 @@ import type { MappingsSeen } from '../../src/host/linux/processes/mappings.ts';
 import { MapperQuery } from '../../src/transports/common/mapper-query.ts';
 import { SleeperQuery } from '../../src/transports/common/sleeper-query.ts';
 import type { ServedDevice } from '../../src/transports/raw/device/device.ts';
+import type { RingDevice, WatchedDevice } from '../../src/transports/raw/ring-device/ring-device.ts';
 import type { GatherUio } from '../../src/transports/raw/device/gather-uio.ts';
 import { Opcode, OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
 import type { Reply } from '../../src/transports/raw/protocol/reply.ts';
@@ -33,6 +34,7 @@ import { SimulatedHost, SimulatedProcessEvents } from './host.ts';
 import { type KernelNode, SimulatedKernel } from './kernel.ts';
 import { SimulatedMemory } from './memory.ts';
 import { ProcessTable, SimulatedProcess } from './processes.ts';
+import { addRing } from './ring.ts';
 import { Stream } from './stream.ts';
 
 const LONGEST_MESSAGE_BYTES = 2 * 1024 * 1024;
@@ -68,6 +70,8 @@ export class World {
   readonly memory = new SimulatedMemory();
   readonly kernel: SimulatedKernel;
   readonly device: SimulatedDevice;
+  /** A ring before the device, in a quarter of the worlds. */
+  readonly ring: RingDevice | null;
   readonly fileSystem: FileSystem;
   readonly session: Session;
   readonly mappers: MapperQuery;
@@ -97,6 +101,7 @@ export class World {
     this.kernel = new SimulatedKernel(tally);
     this.kernel.trace = trace;
     this.device = new SimulatedDevice(this, seed);
+    this.ring = seed % 8 < 2 ? addRing(this, this.device) : null;
     // Half of the worlds run what is woken in the order of its waking, as the real one does; the others in any order.
     const kernel = new Kernel(this.host, seed % 2 === 0 ? null : (count) => this.random.below(count));
     this.memory.attachTo(kernel);
@@ -127,7 +132,7 @@ export class World {
     kernel.sysctls.preset('kern.ipc.shmmni', 8);
     kernel.sysctls.preset('kern.ipc.shmmax', 64 * 1024);
     assert(shm.table.slotCount === 8, 'tunables are set before the mount');
-    this.session = new Session(this.fileSystem, this.device);
+    this.session = new Session(this.fileSystem, this.served);
     this.session.backings.wanted = seed % 3 === 0 ? 'cached' : 'auto';
     this.mappers = new MapperQuery(kernel, () => {
       this.mapperQuestions++;
@@ -149,6 +154,11 @@ export class World {
       tunables: unknown,
     };
     for (let index = 0; index < PROCESSES; index++) this.addProcess(index % 2 === 0 ? 0 : 1000);
+  }
+
+  /** What the loop is given. */
+  get served(): ServedDevice {
+    return this.ring ?? this.device;
   }
 
   addProcess(uid: number): SimulatedProcess {
@@ -205,7 +215,7 @@ interface AnswerUnderWay {
 }
 
 /** /dev/fuse in memory. What comes next is the driver's affair. */
-export class SimulatedDevice implements ServedDevice {
+export class SimulatedDevice implements WatchedDevice {
   readonly #world: World;
   readonly #random: Random;
   readonly #message = new Uint8Array(LONGEST_MESSAGE_BYTES);
@@ -221,10 +231,26 @@ export class SimulatedDevice implements ServedDevice {
     this.#random = new Random(seed);
   }
 
+  /** Messages and negative errnos that come here although there is a ring. */
+  readonly besideRing: (Uint8Array | number)[] = [];
+  isBesideRing = (): boolean => false;
+  readonly watchDescriptor = 99;
+
   receive(buffer: ReceiveBuffer): number {
+    if (this.isBesideRing()) {
+      const next = this.besideRing.shift() ?? -EAGAIN;
+      if (typeof next === 'number') return next;
+      buffer.bytes.set(next);
+      return next.length;
+    }
     this.#finish(this.#random.below(MAX_UNDER_WAY + 1));
     this.#world.kernel.use(buffer);
     return this.next();
+  }
+
+  /** Takes an answer from a ring. */
+  take(message: Uint8Array): void {
+    this.#take(message);
   }
 
   send(reply: Reply, length: number): boolean {
@@ -291,6 +317,22 @@ export class SimulatedDevice implements ServedDevice {
 
   closeBacking(id: number): void {
     assert(this.backings.delete(id), 'a backing file is given back once');
+  }
+
+  negotiateRing(): boolean {
+    return false;
+  }
+
+  facts(): readonly [] {
+    return [];
+  }
+
+  flush(): void {
+    // Each answer is sent at once.
+  }
+
+  close(): void {
+    // Nothing is held.
   }
 
   get hasSources(): boolean {

@@ -1,15 +1,22 @@
 import { assert } from '../../src/kern/assert.ts';
 import { Kernel } from '../../src/kern/kernel.ts';
-import type { Device } from '../../src/transports/raw/device/device.ts';
 import { GatherUio } from '../../src/transports/raw/device/gather-uio.ts';
-import { Opcode, OUT_HEADER_BYTES } from '../../src/transports/raw/protocol/constants.ts';
+import { EAGAIN } from '../../src/kern/errno.ts';
+import {
+  INIT2_OVER_IO_URING,
+  Opcode,
+  OUT_HEADER_BYTES,
+} from '../../src/transports/raw/protocol/constants.ts';
 import type { Reply } from '../../src/transports/raw/protocol/reply.ts';
 import type { ReceiveBuffer } from '../../src/transports/raw/protocol/request.ts';
 import { rawTransport } from '../../src/transports/raw/raw-transport.ts';
+import { type EntryPoolOptions } from '../../src/transports/raw/ring-device/entry-pool.ts';
+import { RingDevice, type WatchedDevice } from '../../src/transports/raw/ring-device/ring-device.ts';
 import { Session } from '../../src/transports/raw/session/session.ts';
 import { FileSystem } from '../../src/tree/file-system.ts';
 import { checkAtEnd } from './checked.ts';
 import { FakeHost } from './engine.ts';
+import { MemoryEntryRing } from './entry-ring.ts';
 import { checkFileSystem } from './tree-checks.ts';
 
 /** The body of a request, field by field, as the structures of fuse.h lay it out: little-endian and without padding of its own. */
@@ -64,7 +71,7 @@ export interface Answer {
 }
 
 /** A device in memory: keeps what is sent, or refuses it as the kernel refuses the answer to a request that has gone. */
-export class MemoryDevice implements Device {
+export class MemoryDevice implements WatchedDevice {
   readonly sent: Answer[] = [];
   /** Asked before each message is taken. */
   refuses: (answer: Answer) => boolean = () => false;
@@ -130,6 +137,34 @@ export class MemoryDevice implements Device {
     throw new Error('nothing has been opened');
   }
 
+  negotiateRing(): boolean {
+    return false;
+  }
+
+  facts(): readonly [] {
+    return [];
+  }
+
+  flush(): void {
+    // Each answer is sent at once.
+  }
+
+  close(): void {
+    // Nothing is held.
+  }
+
+  readonly watchDescriptor = 99;
+  readonly hasSources = false;
+
+  wait(): boolean {
+    return false;
+  }
+
+  /** Takes an answer or a notification. */
+  take(message: Uint8Array): boolean {
+    return this.#take(message);
+  }
+
   #take(message: Uint8Array): boolean {
     const view = new DataView(message.buffer, message.byteOffset, message.length);
     assert(view.getUint32(0, true) === message.length, 'the header says how long the message is');
@@ -163,6 +198,29 @@ export interface Caller {
   readonly pid: number;
 }
 
+/** A ring in memory, before a client's device. */
+export interface RingSettings extends Pick<EntryPoolOptions, 'queueCount' | 'initialCount' | 'entryLimit'> {
+  readonly payloadBytes?: number;
+}
+
+const SMALL_RING: RingSettings = { queueCount: 2, initialCount: 4, entryLimit: 12 };
+const RING_PAYLOAD_BYTES = 1024 * 1024;
+/** What Linux sends through /dev/fuse although there is a ring. */
+const NOT_BY_RING: ReadonlySet<number> = new Set([
+  Opcode.INIT,
+  Opcode.FORGET,
+  Opcode.BATCH_FORGET,
+  Opcode.INTERRUPT,
+]);
+
+/** What a client is made with. */
+export interface FuseClientOptions {
+  /** Sends INIT first; without it the session knows no other request. */
+  readonly agrees?: boolean;
+  /** Requests go through a ring, once INIT has offered one. */
+  readonly ring?: boolean | RingSettings;
+}
+
 const rootCaller: Caller = { uid: 0, gid: 0, pid: 700 };
 const IN_HEADER_BYTES = 40;
 
@@ -172,10 +230,16 @@ export class FuseClient {
   readonly device = new MemoryDevice();
   readonly fileSystem: FileSystem;
   readonly session: Session;
+  /** The kernel's side of the ring; null without one. */
+  readonly ring: MemoryEntryRing | null = null;
+  readonly ringDevice: RingDevice | null = null;
   #lastUnique = 0;
+  /** Messages that /dev/fuse has beside the ring. */
+  readonly #besideRing: Uint8Array[] = [];
+  /** The processor that calls are made on. */
+  processor = 0;
 
-  /** `agrees`: sends INIT first; without it the session knows no other request. */
-  constructor({ agrees = true } = {}) {
+  constructor({ agrees = true, ring = false }: FuseClientOptions = {}) {
     const identity = { uid: 0, gid: 0, version: '9.9', pid: 1 };
     this.fileSystem = new FileSystem(new Kernel(this.host), {
       identity,
@@ -185,16 +249,36 @@ export class FuseClient {
         findHandle: null,
       }),
     });
-    this.session = new Session(this.fileSystem, this.device);
+    if (ring !== false) {
+      const settings = ring === true ? SMALL_RING : ring;
+      const memory = new MemoryEntryRing({
+        answered: (message) => this.device.take(message),
+        payloadBytes: settings.payloadBytes ?? RING_PAYLOAD_BYTES,
+      });
+      this.device.next = () => {
+        const message = this.#besideRing.shift();
+        memory.isReadable = this.#besideRing.length > 0;
+        return message ?? -EAGAIN;
+      };
+      this.ring = memory;
+      this.ringDevice = new RingDevice(this.device, {
+        ring: memory,
+        memory,
+        hasMemory: () => this.host.hasMemory(),
+        ...settings,
+      });
+    }
+    this.session = new Session(this.fileSystem, this.ringDevice ?? this.device);
     checkAtEnd(this);
     if (!agrees) return;
-    this.request(Opcode.INIT, 0, initBody(7, 45));
+    this.request(Opcode.INIT, 0, initBody(7, 45, 0xffff_ffff, ring === false ? 0 : INIT2_OVER_IO_URING));
     this.device.sent.length = 0;
   }
 
   /** Repeats the invariants of the session and of everything below it. After every test, and any time. */
   checkInvariants(): void {
     this.session.checkInvariants();
+    this.ringDevice?.checkInvariants();
     checkFileSystem(this.fileSystem, this.session.requests.all());
   }
 
@@ -226,10 +310,38 @@ export class FuseClient {
 
   /** Puts bytes where the session receives, as read(2) of the device does, and lets it serve them. */
   deliver(message: Uint8Array): ReceiveBuffer {
+    if (this.ring !== null) return this.#deliverByRing(this.ring, message);
     const buffer = this.session.buffers.current;
     buffer.bytes.set(message);
     this.session.serve(message.length);
     return buffer;
+  }
+
+  #deliverByRing(ring: MemoryEntryRing, message: Uint8Array): ReceiveBuffer {
+    if (this.#isForRing(message)) ring.request(message, this.processor);
+    else {
+      this.#besideRing.push(message);
+      ring.isReadable = true;
+    }
+    this.serveAll();
+    return this.session.buffers.current;
+  }
+
+  /** What says a wrong length does not come by a ring: the kernel puts its parts into place by their own lengths. */
+  #isForRing(message: Uint8Array): boolean {
+    if (!this.ringDevice!.isRing || message.length < IN_HEADER_BYTES) return false;
+    const view = new DataView(message.buffer, message.byteOffset);
+    return view.getUint32(0, true) === message.length && !NOT_BY_RING.has(view.getUint32(4, true));
+  }
+
+  /** Lets the session serve what the ring and the device have. */
+  serveAll(): void {
+    for (;;) {
+      const length = this.ringDevice!.receive(this.session.buffers.current);
+      if (this.ringDevice!.hasSources) this.ringDevice!.wait(0);
+      if (length === -EAGAIN) return;
+      if (length > 0) this.session.serve(length);
+    }
   }
 
   /** Sends a request; its unique. */
@@ -240,6 +352,7 @@ export class FuseClient {
 
   /** Every answer that `unique` has got. */
   answers(unique: number): Answer[] {
+    this.ringDevice?.flush();
     return this.device.sent.filter((answer) => answer.unique === unique);
   }
 

@@ -75,9 +75,13 @@ export class Ledger {
   }
 
   /** Writes whose bytes are with their writers: of requests that are not answered. */
-  addHeldBack(accounts: Accounts, threads: Iterable<Thread & { readonly source?: WriteUio | null }>): void {
-    for (const { uid, source } of threads) {
-      if (source?.isHeldBack === true) this.add(accounts.of(uid), Resource.BlockedBytes, source.length);
+  addHeldBack(
+    accounts: Accounts,
+    threads: Iterable<Thread & { readonly source?: WriteUio | null; readonly isCharged?: boolean }>,
+  ): void {
+    for (const { uid, source, isCharged } of threads) {
+      if (source?.isHeldBack === true || (source && isCharged === true))
+        this.add(accounts.of(uid), Resource.BlockedBytes, source.length);
     }
   }
 

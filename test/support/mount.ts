@@ -26,6 +26,15 @@ export function describeMount(name: string, body: () => void): void {
   else describe.skip(`${name} (${reason})`, body);
 }
 
+/** Whether the suite runs with requests that come through an io_uring. */
+export const isOnRing = process.env['IPCFS_IO_URING'] === 'on';
+
+/**
+ * For `skipIf`, of tests that kill a caller of a server that is stopped. Linux gives a call to an entry of the ring at once, and a call
+ * that the server has cannot be taken back (R4).
+ */
+export const cannotKillCallersOfStoppedServers = isOnRing;
+
 export type Row = Readonly<Record<string, string | number>>;
 
 /** A mount of its own for a test file, served by a child process. */

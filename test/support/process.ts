@@ -20,6 +20,11 @@ export interface RunOptions {
 const DEFAULT_TIMEOUT_MS = 15_000;
 const POLL_INTERVAL_MS = 5;
 
+/** Whatever IPCFS_IO_URING says: a package for libfuse has /dev/fuse to itself. */
+function ringOf(command: string, args: readonly string[]): Record<string, string> {
+  return [command, ...args].some((word) => word.includes('fuse-native')) ? { IPCFS_IO_URING: 'off' } : {};
+}
+
 /** A child in a process group of its own, so that all of it can be ended. Output is kept as it comes. */
 export class Running {
   readonly child: ChildProcess;
@@ -37,7 +42,7 @@ export class Running {
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
       // Of a shell in a shell: the outermost would take a socket as its input for a remote login, and read ~/.bashrc.
-      env: { ...process.env, LC_ALL: 'C', SHLVL: '1', ...options.env },
+      env: { ...process.env, ...ringOf(command, args), LC_ALL: 'C', SHLVL: '1', ...options.env },
     });
     this.child.stdout!.on('data', (chunk: Buffer) => (this.stdout += chunk.toString('latin1')));
     this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString('latin1')));

@@ -136,6 +136,22 @@ class CountingDevice implements ServedDevice {
     this.#device.finishAnswers();
   }
 
+  flush(): void {
+    this.#device.flush();
+  }
+
+  close(): void {
+    this.#device.close();
+  }
+
+  negotiateRing(): boolean {
+    return this.#device.negotiateRing();
+  }
+
+  facts(): ReturnType<FuseDevice['facts']> {
+    return this.#device.facts();
+  }
+
   openBacking(): number {
     throw new Error('no segment is opened');
   }

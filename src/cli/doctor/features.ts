@@ -6,11 +6,12 @@ import { IoRing } from '../../host/linux/io/io-ring.ts';
 import { readText } from '../../host/linux/bounded-read.ts';
 import { CAP_SYS_ADMIN, hasCapability } from '../../host/linux/processes/capabilities.ts';
 import { errnoName } from '../../kern/errno.ts';
+import { ringRefusal } from '../../transports/raw/ring-device/open-ring-device.ts';
 import type { Finding } from './finding.ts';
 
 /** What the first transport can do here. */
 export function featureFindings(): Finding[] {
-  return [segments(), ...hostEvents(), foreignDescriptors(), openFiles(), ioRing()];
+  return [segments(), ...hostEvents(), foreignDescriptors(), openFiles(), ioRing(), fuseRing()];
 }
 
 /** How segments of shared memory will be mapped, and whether their last unmapping will be heard of. */
@@ -100,4 +101,26 @@ function ioRing(): Finding {
       ? 'large answers are copied by threads of the kernel'
       : `not offered here (${errnoName(ring)}), so bulk transfers are slower: 'sysctl kernel.io_uring_disabled=0' as root; a container's seccomp filter may forbid it too`,
   };
+}
+
+const RING_PARAMETER = '/sys/module/fuse/parameters/enable_uring';
+
+/** Whether requests can come through an io_uring. */
+function fuseRing(): Finding {
+  const found = (isFine: boolean, detail: string): Finding => ({
+    what: 'FUSE over io_uring',
+    isFine,
+    isNeeded: false,
+    detail,
+  });
+  const parameter = (readText(RING_PARAMETER) ?? '').trim();
+  if (parameter === '') return found(false, 'this kernel does not have it: it came with Linux 6.14');
+  const refusal = ringRefusal();
+  if (refusal !== null) return found(false, refusal);
+  return parameter === 'Y' || parameter === '1'
+    ? found(true, "offered by the kernel: 'ipcfs mount --io-uring on' uses it")
+    : found(
+        false,
+        `off: 'echo 1 > ${RING_PARAMETER}' as root turns it on, for mounts that are made afterwards`,
+      );
 }

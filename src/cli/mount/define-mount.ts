@@ -7,6 +7,7 @@ import type { SysctlSetting } from './sysctl-setting.ts';
 
 const DEFAULT_SPIN_MS = 0.05;
 const TRANSPORTS = ['auto', 'raw', 'fuse-native'] as const;
+const RINGS = ['auto', 'on', 'off'] as const;
 const SHM_BACKINGS = ['auto', 'passthrough', 'cached'] as const;
 
 function appendSetting(text: string, settings: readonly SysctlSetting[]): readonly SysctlSetting[] {
@@ -33,6 +34,16 @@ export function addServingOptions(command: Command): void {
         .choices(SHM_BACKINGS)
         .argParser(oneOf('--shm-backing', SHM_BACKINGS))
         .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--io-uring <WHEN>',
+        'whether requests come through an io_uring: auto takes it where the kernel offers it',
+      )
+        .choices(RINGS)
+        .argParser(oneOf('--io-uring', RINGS))
+        .env('IPCFS_IO_URING')
+        .default('off'),
     )
     .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', parsePipeBuf)
     .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])

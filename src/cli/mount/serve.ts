@@ -51,6 +51,7 @@ async function serve(
     version: packageVersion(),
     spinMs: options.spin,
     shmBacking: options.shmBacking,
+    ioUring: options.ioUring,
     sysctls: settings,
   });
   stop = () => {

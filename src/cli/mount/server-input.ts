@@ -1,4 +1,4 @@
-import type { WantedTransport } from '../../transports/common/transport.ts';
+import type { WantedRing, WantedTransport } from '../../transports/common/transport.ts';
 import type { SysctlSetting } from './sysctl-setting.ts';
 
 /** Options that say how a mount is served, parsed. */
@@ -8,6 +8,7 @@ export interface ServingOptions {
   /** In milliseconds. */
   readonly spin: number;
   readonly shmBacking: 'auto' | 'passthrough' | 'cached';
+  readonly ioUring: WantedRing;
   readonly pipeBuf?: SysctlSetting;
   readonly sysctl: readonly SysctlSetting[];
   /** The path of a configuration file. */

@@ -18,6 +18,7 @@ const NEW_MOUNT_OPTIONS = [
   'fuseModule',
   'spin',
   'shmBacking',
+  'ioUring',
   'pipeBuf',
   'sysctl',
   'config',

@@ -28,6 +28,7 @@ import { SIGPIPE, tkill } from './libc.ts';
 import {
   commandName,
   hasMemoryOf,
+  hasSignal,
   isEndedBy,
   maySignal,
   processIdentity,
@@ -102,6 +103,10 @@ export class LinuxHost implements Host {
     const endsCall = isEndedBy(threadId, number);
     if (libc.kill(status.tgid, number) < 0) return libc.failure();
     return endsCall ? 1 : 0;
+  }
+
+  hasSignal(threadId: number): boolean {
+    return hasSignal(threadId);
   }
 
   processOf(threadId: number): number {

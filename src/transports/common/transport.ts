@@ -2,6 +2,9 @@
 export type TransportName = 'raw' | 'fuse-native';
 export type WantedTransport = TransportName | 'auto';
 
+/** `on` fails where the kernel does not offer it. */
+export type WantedRing = 'auto' | 'on' | 'off';
+
 /** How a file system is mounted, whatever carries its requests. */
 export interface MountOptions {
   /** An existing directory, as an absolute path. */
@@ -18,6 +21,8 @@ export interface MountOptions {
   readonly spinMs: number;
   /** How segments are mapped; auto takes passthrough where it can be had. */
   readonly shmBacking: 'auto' | 'passthrough' | 'cached';
+  /** Whether requests come through an io_uring: where the kernel offers it, always, or never. */
+  readonly ioUring: WantedRing;
   readonly sysctls: readonly (readonly [name: string, value: number])[];
 }
 

@@ -155,6 +155,8 @@ function checkOptions(options: MountOptions, capabilities: Capabilities): void {
       `--allow-other needs to know who calls, which ${options.fuseModule} does not tell: use --transport raw`,
     );
   }
+  if (options.ioUring === 'on')
+    throw new MountFailure('--io-uring on needs --transport raw: use auto, or off');
   if (options.shmBacking === 'passthrough' && !capabilities.passthrough) {
     throw new MountFailure('--shm-backing passthrough needs --transport raw: use auto, or cached');
   }

@@ -73,6 +73,7 @@ export function runLoop(session: Session, device: ServedDevice, options: LoopOpt
       (callouts.nextDeadlineMs() <= nowMs || session.hasBacklog) &&
       (nowMs >= nextSliceMs || (isAnswered && nowMs >= answeredMs + TURNAROUND_MS))
     ) {
+      device.flush();
       callouts.runExpired(SLICE_MS);
       session.settleBacklog();
       const endMs = callouts.nowMs();

@@ -65,6 +65,7 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
       pid: process.pid,
     },
     spinMs: options.spinMs,
+    ioUring: options.ioUring,
     sysctls: options.sysctls,
   };
   const worker = startThread(new URL('./worker.js', import.meta.url), workerData);
@@ -122,8 +123,9 @@ export async function mountRaw(options: MountOptions): Promise<Mounted> {
       } else if (message.kind === 'held') {
         isHeld = true;
         resolve();
-      } else if (message.why === 'unmounted') hasEnded = true;
-      else if (message.why === 'refused') refusal = PASSTHROUGH_REFUSED;
+      } else if (message.kind === 'refused') refusal = message.reason;
+      else if (message.why === 'unmounted') hasEnded = true;
+      else if (message.why === 'refused') refusal ??= PASSTHROUGH_REFUSED;
       else if (message.why === 'outdated') refusal = outdated(message.kernelMinor!);
     });
     worker.on('error', (error) => {

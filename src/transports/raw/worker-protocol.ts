@@ -3,6 +3,7 @@ import type { SleepersAsked } from '../../host/linux/sleepers/sleepers.ts';
 import type { Sleeper } from '../../kern/sleeper.ts';
 import type { MappingsSeen } from '../../host/linux/processes/mappings.ts';
 import type { MountIdentity } from '../../tree/file-system.ts';
+import type { WantedRing } from '../common/transport.ts';
 import type { HandleQuestion } from '../common/handle-query.ts';
 import type { WantedBacking } from './segments/backings.ts';
 import type { LoopEnd } from './loop.ts';
@@ -19,6 +20,7 @@ export interface WorkerInput {
   readonly mount: MountPlace;
   readonly identity: MountIdentity;
   readonly spinMs: number;
+  readonly ioUring: WantedRing;
   /** Tunables to set before anything runs; checked by the command line already. */
   readonly sysctls: readonly (readonly [name: string, value: number])[];
 }
@@ -32,6 +34,8 @@ export type WorkerMessage =
   | { readonly kind: 'ready' }
   /** `kernelMinor`: of the kernel that was too old. */
   | { readonly kind: 'ended'; readonly why: LoopEnd; readonly kernelMinor: number | null }
+  /** Why the mount is refused, for a person; before it has ended. */
+  | { readonly kind: 'refused'; readonly reason: string }
   /** A thread is held in a call by a file of a user: this one cannot end before it does. */
   | { readonly kind: 'held' }
   /** Asks which processes map files of the mount: reading that can wait for those processes, so the worker must not. */

@@ -17,6 +17,7 @@ import { SleeperQuery } from '../common/sleeper-query.ts';
 import { FuseDevice } from './device/device.ts';
 import { type LoopEnd, runLoop } from './loop.ts';
 import { rawTransport } from './raw-transport.ts';
+import { openRingDevice } from './ring-device/open-ring-device.ts';
 import { DetachSettler } from './segments/detach-settler.ts';
 import { LastMappings } from './segments/last-mappings.ts';
 import { Placement } from './device/placement.ts';
@@ -32,9 +33,9 @@ host.mount = input.mount;
 host.collectSigio();
 const kernel = new Kernel(host);
 const memory = new MemfdMemory();
-const device = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);
-const processEvents = new LinuxProcessEvents(device.sources);
-const foreignHost = new LinuxForeignHost(device.sources, input.mount);
+const fuseDevice = new FuseDevice(input.fuseDescriptor, input.wakeDescriptor);
+const processEvents = new LinuxProcessEvents(fuseDevice.sources);
+const foreignHost = new LinuxForeignHost(fuseDevice.sources, input.mount);
 
 function tell(message: WorkerMessage): void {
   parentPort!.postMessage(message);
@@ -70,6 +71,13 @@ const fileSystem = new FileSystem(kernel, {
 });
 for (const [name, value] of input.sysctls) kernel.sysctls.preset(name, value);
 
+const { device, refusal } = openRingDevice(fuseDevice, {
+  wanted: input.ioUring,
+  fuseDescriptor: input.fuseDescriptor,
+  entryLimit: fileSystem.ringEntries.limit,
+  host,
+});
+
 const session: Session = new Session(fileSystem, device, new Placement(moveToProcessorOf), ownerForRoot());
 session.backings.wanted = input.shmBacking;
 
@@ -83,7 +91,7 @@ function watchMappings(): void {
   }
   const lastMappings = new LastMappings({
     closings,
-    sources: device.sources,
+    sources: fuseDevice.sources,
     callouts: kernel.callouts,
     findRanges: (answer) => {
       mappers.findRanges(answer);
@@ -129,7 +137,7 @@ function serve(): LoopEnd {
     isStopping: () => Atomics.load(input.flags, Flag.Stop) !== 0,
     takeMail,
     onReady: () => {
-      const isFine = chooseBacking();
+      const isFine = chooseBacking() && !isRingMissing();
       if (isFine) tell({ kind: 'ready' });
       return isFine;
     },
@@ -144,6 +152,13 @@ try {
   processEvents.close();
   if (!foreignHost.close()) tell({ kind: 'held' });
   device.close();
+}
+
+/** Whether a ring was demanded and cannot be had. */
+function isRingMissing(): boolean {
+  const reason = input.ioUring === 'on' ? refusal() : null;
+  if (reason !== null) tell({ kind: 'refused', reason: `--io-uring on: ${reason}; or use auto` });
+  return reason !== null;
 }
 
 /** Tries passthrough with a memory of its own. False when it was demanded and cannot be had. */

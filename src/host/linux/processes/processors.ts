@@ -1,3 +1,5 @@
+import { cpus } from 'node:os';
+import { readText } from '../bounded-read.ts';
 import { define } from '../libc.ts';
 import { processorOf } from './processes.ts';
 
@@ -21,6 +23,15 @@ const OWN_THREAD = 0;
 
 const allowed = new Uint8Array(SET_BYTES);
 const single = new Uint8Array(SET_BYTES);
+
+/** A list of ranges: `0-3,8`. */
+const POSSIBLE_PROCESSORS = '/sys/devices/system/cpu/possible';
+
+/** How many processors this machine may ever have, those that are not there now included. */
+export function possibleProcessors(): number {
+  const last = /(\d+)\s*$/.exec(readText(POSSIBLE_PROCESSORS) ?? '')?.[1];
+  return last === undefined ? cpus().length : Number(last) + 1;
+}
 
 /**
  * Moves the calling thread to the processor that another thread has run on last, unless it is there or may not be there. Nothing holds it

@@ -3,6 +3,7 @@ import * as libc from '../../../host/linux/libc.ts';
 import { assert } from '../../../kern/assert.ts';
 import { PollSet } from '../../../host/linux/io/poll-set.ts';
 import type { PollSources } from '../../../host/poll-sources.ts';
+import { FUSE_DEVICE } from '../../common/fuse-device.ts';
 import { BackgroundAnswers } from './background-answers.ts';
 import type { GatherUio } from './gather-uio.ts';
 import {
@@ -12,6 +13,9 @@ import {
 } from '../protocol/constants.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { ReceiveBuffer } from '../protocol/request.ts';
+
+/** A row of info/transport. */
+export type DeviceFact = readonly [name: string, value: string | number];
 
 /** Where a session's messages come from and go to: /dev/fuse, or memory in tests. */
 export interface Device {
@@ -34,6 +38,10 @@ export interface Device {
   /** Names a file of this process to the kernel, for opens that are mapped to it: an id, or a negative errno. */
   openBacking(descriptor: number): number;
   closeBacking(id: number): void;
+  /** INIT says whether the kernel offers FUSE over io_uring. Whether the answer, which is sent next, is to accept it. */
+  negotiateRing(isOffered: boolean): boolean;
+  /** Rows of info/transport. */
+  facts(): readonly DeviceFact[];
 }
 
 /** A device that a loop can serve: it can be waited for. */
@@ -47,6 +55,10 @@ export interface ServedDevice extends Device {
    * a source was called: something may have become runnable.
    */
   wait(timeoutMs: number): boolean;
+  /** Sends answers that were to go out with the next `receive`: the server does something else first. */
+  flush(): void;
+  /** Once nothing is received any more. */
+  close(): void;
 }
 
 /** Up to this many bytes it is cheaper to copy an answer together than to describe its parts. */
@@ -113,9 +125,27 @@ export class FuseDevice implements ServedDevice {
     this.#background.finish();
   }
 
-  /** Once nothing is sent any more. */
   close(): void {
     this.#background.close();
+    this.#pollSet.close();
+  }
+
+  /** Each answer is sent at once. */
+  flush(): void {
+    // Nothing waits.
+  }
+
+  negotiateRing(): boolean {
+    return false;
+  }
+
+  facts(): readonly DeviceFact[] {
+    return [['device', FUSE_DEVICE]];
+  }
+
+  /** Readable when `receive` has something, or `wait` would not sleep. */
+  get watchDescriptor(): number {
+    return this.#pollSet.watchDescriptor;
   }
 
   openBacking(descriptor: number): number {

@@ -6,6 +6,7 @@ import {
   FUSE_OLDEST_MINOR_VERSION,
   FUSE_PARALLEL_WRITES_MINOR_VERSION,
   INIT2_HAS_RESEND,
+  INIT2_OVER_IO_URING,
   INIT2_PASSTHROUGH,
   InitFlag,
   MAX_PAGES,
@@ -49,10 +50,11 @@ export function init(
   {
     agreement,
     backings,
+    device,
     reply,
     sizes,
     writes,
-  }: Pick<ServerParts, 'agreement' | 'backings' | 'reply' | 'sizes' | 'writes'>,
+  }: Pick<ServerParts, 'agreement' | 'backings' | 'device' | 'reply' | 'sizes' | 'writes'>,
   request: Request,
 ): number {
   const major = request.u32(InitIn.major);
@@ -70,7 +72,9 @@ export function init(
   const hasFlags2 = request.bodyBytes >= InitIn.flags2 + 4;
   const flags2 = (flags & InitFlag.INIT_EXT) !== 0 && hasFlags2 ? request.u32(InitIn.flags2) : 0;
   let agreed2 = flags2 & INIT2_HAS_RESEND;
-  writes.canHoldBack = agreed2 !== 0;
+  // Linux sends again only what has come through /dev/fuse.
+  if (device.negotiateRing((flags2 & INIT2_OVER_IO_URING) !== 0)) agreed2 = INIT2_OVER_IO_URING;
+  writes.canHoldBack = (agreed2 & INIT2_HAS_RESEND) !== 0;
   if (backings.negotiate((flags2 & INIT2_PASSTHROUGH) !== 0)) {
     agreed2 |= INIT2_PASSTHROUGH;
     reply.setU32(InitOut.maxStackDepth, 1);

@@ -72,6 +72,7 @@ export const InitFlag = {
 /** INIT flags, high word (flags2). */
 export const INIT2_PASSTHROUGH = 1 << (37 - 32);
 export const INIT2_HAS_RESEND = 1 << (39 - 32);
+export const INIT2_OVER_IO_URING = 1 << (41 - 32);
 
 /** open_flags of an answer to OPEN. */
 export const FOPEN_DIRECT_IO = 1 << 0;

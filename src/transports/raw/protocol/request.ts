@@ -14,6 +14,11 @@ export class ReceiveBuffer {
   answersUnderWay = 0;
   /** Nothing else needs it. */
   isGivenBack = false;
+  /** The request has come through an io_uring. */
+  isFromRing = false;
+  /** Where the bytes of a WRITE lie that did not come here with the rest of it; they belong to `outsideStart` of this memory. */
+  outside: Uint8Array | null = null;
+  outsideStart = 0;
 
   constructor(memory: ArrayBuffer, start = 0, sizeBytes = memory.byteLength) {
     this.bytes = new Uint8Array(memory, start, sizeBytes);
@@ -116,7 +121,9 @@ export class Request {
 
   /** The bytes from `offset` of the body on, in place. */
   payload(offset: number, length: number): Uint8Array {
+    const { bytes, outside, outsideStart } = this.buffer;
     const start = IN_HEADER_BYTES + offset;
-    return this.buffer.bytes.subarray(start, start + length);
+    if (outside === null) return bytes.subarray(start, start + length);
+    return outside.subarray(start - outsideStart, start - outsideStart + length);
   }
 }

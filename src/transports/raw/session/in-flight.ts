@@ -60,6 +60,12 @@ export class InFlight extends Call {
   readonly gather = new GatherUio();
   /** The receive buffer that a sleeping WRITE keeps; null when it does not need one. */
   buffer: ReceiveBuffer | null = null;
+  /** It has come through an io_uring. */
+  isFromRing = false;
+  /** The bytes of a WRITE lie in memory that stays with the request until it is answered. */
+  ownsBytes = false;
+  /** Its user is charged for them. */
+  isCharged = false;
   /** The later part of one read or write that the kernel has cut into requests. */
   isContinuation = false;
   /** The operation has slept: the session knows the thread as in flight. */
@@ -83,6 +89,8 @@ export class InFlight extends Call {
     this.pid = request.credentials.pid;
     this.uid = request.credentials.uid;
     this.refusal = 0;
+    this.isFromRing = request.buffer.isFromRing;
+    this.ownsBytes = request.buffer.outside !== null;
     this.isContinuation = false;
     this.isAppender = false;
     this.receivedMs = receivedMs;

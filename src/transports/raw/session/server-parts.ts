@@ -1,5 +1,6 @@
 import type { Work } from '../../../kern/work.ts';
 import type { FileSystem } from '../../../tree/file-system.ts';
+import type { Device } from '../device/device.ts';
 import type { Placement } from '../device/placement.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { BackingTable } from '../segments/backings.ts';
@@ -24,6 +25,7 @@ export interface Agreement {
 export interface ServerParts {
   readonly fileSystem: FileSystem;
   readonly agreement: Agreement;
+  readonly device: Pick<Device, 'negotiateRing'>;
   readonly nodes: NodeTable;
   readonly handles: OpenHandles;
   readonly requests: RequestTable;

@@ -21,6 +21,7 @@ import { BackingTable } from '../segments/backings.ts';
 import { Answers, resultOf } from './answers.ts';
 import { CallTrace } from './call-trace.ts';
 import { AnswerState, InFlight, type RequestServer } from './in-flight.ts';
+import { MissedSignals } from './missed-signals.ts';
 import { NodeTable } from './node-table.ts';
 import { OpenHandles } from './open-handles.ts';
 import { Openings } from './openings.ts';
@@ -56,6 +57,7 @@ export class Session implements RequestServer {
   readonly #placement: Placement | null;
   readonly #answers: Answers;
   readonly #notices: PollNotices;
+  readonly #missedSignals: MissedSignals;
   /** What handlers are given. */
   readonly #parts: ServerParts;
   readonly #request: Request;
@@ -81,6 +83,7 @@ export class Session implements RequestServer {
     this.reporter = new Reporter(fileSystem);
     this.requests = new RequestTable(kernel.scheduler, this.handles, this.writes, this);
     this.#notices = new PollNotices(device);
+    this.#missedSignals = new MissedSignals(kernel);
     this.#request = new Request(this.buffers.current);
     const reply = new Reply(REPLY_CAPACITY_BYTES, root);
     const shared = {
@@ -96,6 +99,7 @@ export class Session implements RequestServer {
     this.#parts = {
       ...shared,
       agreement: this.agreement,
+      device,
       nodes: this.nodes,
       handles: this.handles,
       backings: this.backings,
@@ -121,6 +125,7 @@ export class Session implements RequestServer {
       ['shm-detach', this.backings.detachesAt],
       ['sleeping-write-bytes', this.writes.keptBytes],
       ['held-back-writes', this.writes.heldCount],
+      ...this.#device.facts(),
       ...capabilityRows(rawCapabilities(this.backings.kind === 'passthrough')),
     ];
   }
@@ -197,7 +202,10 @@ export class Session implements RequestServer {
   start(call: InFlight): void {
     call.onExit = this.#onExit;
     if (this.fileSystem.kernel.scheduler.start(call)) this.requests.reuse(call);
-    else this.requests.slept(call);
+    else {
+      this.requests.slept(call);
+      if (call.isFromRing) this.#missedSignals.slept(call);
+    }
   }
 
   /** For InFlight: a request that wants no answer has been served. */

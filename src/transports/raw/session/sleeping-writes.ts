@@ -41,6 +41,9 @@ export interface Redelivery {
  * number of blocked writers holds more than the budget, and 16 KiB each. As Linux answers nobody else while it sends them again, a
  * user has a quota of such bytes. A write for which there is no memory, or no quota, may not sleep: it returns what it has written,
  * or fails.
+ *
+ * Bytes of a ring's entry stay in the entry: nothing is copied, and Linux does not send them again. Beyond the budget they count for
+ * the same quota.
  */
 export class SleepingWrites implements Pager {
   readonly #kernel: Kernel;
@@ -81,6 +84,10 @@ export class SleepingWrites implements Pager {
   slept(thread: InFlight): void {
     const { length, untakenBytes } = thread.source!;
     if (untakenBytes === 0) return;
+    if (thread.ownsBytes) {
+      this.#keepInEntry(thread);
+      return;
+    }
     const mayHoldBack = this.#mayHoldBack(thread);
     const isWithinBudget = this.keptBytes + length <= this.#memory.budgetBytes;
     if ((isWithinBudget || !mayHoldBack) && this.#keep(thread)) return;
@@ -96,6 +103,9 @@ export class SleepingWrites implements Pager {
   ended(thread: InFlight): void {
     if (this.#kept.has(thread)) this.#giveUp(thread);
     if (thread.source!.isHeldBack) this.#forgetHeld(thread);
+    if (!thread.isCharged) return;
+    thread.isCharged = false;
+    this.#accountOf(thread).release(Resource.BlockedBytes, thread.source!.length);
   }
 
   *fetch(source: object): Operation<number> {
@@ -144,6 +154,7 @@ export class SleepingWrites implements Pager {
   checkInvariants(inFlight: ReadonlySet<InFlight>): void {
     for (const thread of [...this.#kept, ...this.#held.values()]) {
       assert(inFlight.has(thread), 'a write that has ended is forgotten');
+      assert(!thread.ownsBytes || thread.buffer === null, 'bytes in an entry need no buffer');
     }
     let keptBytes = 0;
     const buffers = new Set<ReceiveBuffer>();
@@ -224,6 +235,22 @@ export class SleepingWrites implements Pager {
 
   #accountOf({ uid }: InFlight): Account {
     return this.#kernel.accounts.of(uid);
+  }
+
+  /** The bytes lie where they can stay. Beyond the budget, that is up to the quota of the user and to the memory that is left. */
+  #keepInEntry(thread: InFlight): void {
+    const { length } = thread.source!;
+    if (this.keptBytes + length > this.#memory.budgetBytes) {
+      const hasMemory = this.#kernel.host.hasMemory(length);
+      const error = hasMemory ? this.#accountOf(thread).charge(Resource.BlockedBytes, length) : -ENOMEM;
+      if (error === 0) thread.isCharged = true;
+      // Changes of a kqueue, between two slices: they have been charged for.
+      else if (thread.options!.interruptible) {
+        this.#kernel.scheduler.refuse(thread, error);
+        return;
+      }
+    }
+    this.#added(thread);
   }
 
   /** Keeps all bytes, in the current buffer or as a copy; false when there is no memory for it. */
