@@ -27,7 +27,7 @@ export async function trialFinding(fuseModule: string): Promise<Finding> {
   const startMs = performance.now();
   const options = {
     transport: 'auto',
-  ioUring: 'off',
+    ioUring: 'off',
     fuseModule,
     spin: DEFAULT_SPIN_MS,
     shmBacking: 'auto',
