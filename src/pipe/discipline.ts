@@ -30,8 +30,16 @@ export interface Discipline {
   readonly wantsCloses: boolean;
   /** A process closes a descriptor of the file, or ends. */
   descriptorClosed(file: File, credentials: Credentials): void;
-  /** The last descriptor of the file is closed. May sleep until what it has begun to write is stored. */
-  closing(file: File): Operation<void>;
+  /** The last descriptor of a file that reads is closed. */
+  readerClosed(file: File): void;
+  /** The last descriptor of a file that writes is closed. May sleep until what it has begun to write is stored. */
+  writerClosing(file: File): Operation<void>;
+  /** Offset in the pipe's stream of the first byte that the last read returned. */
+  readonly readOffset: number;
+  /** The same of the last write that returned; -1 when its first byte is not in the stream: it was dropped, or its line is not whole. */
+  readonly writeOffset: number;
+  /** Whether a record longer than the ring goes through it in pieces: other readers and writers wait for its end. */
+  readonly isInPieces: boolean;
   /** Bytes that it keeps beside the ring, charged to the pipe's account. */
   readonly heldBytes: number;
   /** Repeats the invariants; called after every step in tests. */

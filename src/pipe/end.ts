@@ -18,6 +18,11 @@ export type Presence = (typeof Presence)[keyof typeof Presence];
 export interface Traffic {
   bytesIn: number;
   bytesOut: number;
+  /**
+   * Offset of the first queued byte in the stream of all bytes that were ever queued, less `bytesOut`. 0 until an option drops bytes, gives
+   * them again, or gives them to several readers. While the end has a discipline, the discipline knows the offset.
+   */
+  skewBytes: number;
 }
 
 /**
@@ -63,7 +68,7 @@ export class PipeEnd {
     this.pair = pair;
     this.times = times;
     this.klist = pair.fifo?.klist ?? new Klist();
-    this.traffic = pair.fifo?.traffic ?? { bytesIn: 0, bytesOut: 0 };
+    this.traffic = pair.fifo?.traffic ?? { bytesIn: 0, bytesOut: 0, skewBytes: 0 };
     this.ring = new Ring(pair.subsystem.budget, pair.account);
     this.channel = pair.subsystem.kernel.channel(this);
   }

@@ -41,9 +41,18 @@ export const fifoOps: FileOps = {
     (file.data as PipeEnd).discipline?.descriptorClosed(file, credentials);
   },
   *close(file) {
-    const { discipline } = file.data as PipeEnd;
-    if (discipline !== null) yield* discipline.closing(file);
-    fifoOf(file).close(file);
+    const end = file.data as PipeEnd;
+    const fifo = fifoOf(file);
+    if (file.readable) {
+      end.discipline?.readerClosed(file);
+      fifo.closeReader();
+    }
+    if (file.writable) {
+      // The file itself is no reader any more that could make room.
+      if (end.discipline !== null) yield* end.discipline.writerClosing(file);
+      fifo.closeWriter();
+    }
+    fifo.closed();
     return 0;
   },
 };

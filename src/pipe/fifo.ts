@@ -32,7 +32,7 @@ export class Fifo {
   readonly klist = new Klist();
   /** Knotes that hear who waits to open it. */
   readonly openKlist = new Klist();
-  readonly traffic: Traffic = { bytesIn: 0, bytesOut: 0 };
+  readonly traffic: Traffic = { bytesIn: 0, bytesOut: 0, skewBytes: 0 };
   /** What the pipe has lost by its options since it was made. */
   readonly drops: Drops = { bytes: 0, records: 0 };
   readonly #account: Account | null;
@@ -179,10 +179,16 @@ export class Fifo {
     return error;
   }
 
-  /** close(2) (fifo_close; P131 to P133). */
-  close(file: File): void {
-    if (file.readable) this.#leaveReader();
-    if (file.writable) this.#leaveWriter();
+  /** close(2) (fifo_close; P131 to P133): of a file that reads, of one that writes, and then of either. */
+  closeReader(): void {
+    this.#leaveReader();
+  }
+
+  closeWriter(): void {
+    this.#leaveWriter();
+  }
+
+  closed(): void {
     this.#destroyIfUnused();
   }
 
@@ -311,6 +317,8 @@ export class Fifo {
       this.#pair.ends[0].discipline = null;
       (discipline as OptionDiscipline).dispose();
     }
+    // What comes next lies behind the bytes that nobody has read.
+    this.traffic.skewBytes += this.#pair.ends[0].queuedBytes;
     for (const end of this.#pair.ends) closeIdle(end);
     this.#pair = null;
     this.klist.notify(0);

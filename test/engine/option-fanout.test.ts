@@ -52,6 +52,23 @@ describe('fanout', () => {
     expect(world.write(writer, 'x').result).toBe(-EPIPE);
   });
 
+  test('readers keep their places when the framing changes', () => {
+    const { world, readers, writer } = fanout('');
+    world.write(writer, 'one\ntwo\nthree\n');
+    expect(world.read(readers[0]!, 5).text).toBe('one\nt');
+    expect(setOptions(endOf(writer).pair.fifo!, 'lines')).toBe(0);
+    world.checkInvariants();
+    expect(world.read(readers[0]!, 100).text).toBe('wo\n');
+    expect(world.read(readers[0]!, 100).text).toBe('three\n');
+    expect(world.read(readers[1]!, 100).text).toBe('one\n');
+    expect(setOptions(endOf(writer).pair.fifo!, 'lines=off')).toBe(0);
+    world.checkInvariants();
+    world.write(writer, 'four');
+    expect(world.read(readers[1]!, 100).text).toBe('two\nthree\nfour');
+    expect(world.read(readers[0]!, 100).text).toBe('four');
+    expect(endOf(writer).ring.count).toBe(0);
+  });
+
   test('overflow=oldest: a slow reader loses whole records, and has one that it has begun to its end', () => {
     const { world, readers, writer } = fanout('lines overflow=oldest capacity=4096');
     const lines = Array.from({ length: 300 }, (_, index) => `line ${index} ${'.'.repeat(50)}\n`);

@@ -214,6 +214,18 @@ describe('lines', () => {
     expect(closing.result).toBe(0);
     expect(world.read(reader, 4096).text).toBe('rest\n');
   });
+
+  test('a close that completes a line does not wait for the file itself to make room', () => {
+    const world = new World();
+    const fifo = world.fifo();
+    expect(setOptions(fifo, 'lines capacity=4096')).toBe(0);
+    const file = world.open(fifo, 'rw');
+    world.write(file, `${'x'.repeat(4095)}\n`);
+    expect(world.write(file, 'begun').result).toBe(5);
+    expect(world.close(file).result).toBe(0);
+    expect(fifo.end).toBeNull();
+    expect(world.pipes.budget.usedBytes).toBe(0);
+  });
 });
 
 describe('records', () => {

@@ -21,6 +21,29 @@ import { type Column, columnWidths, rowLine, titleLine } from '../tables/text-ta
 
 const BAR_WIDTH = 10;
 const PATH_MINIMUM = 12;
+const OPTIONS_MINIMUM = 7;
+
+/** What a pipe has lost by its options: `3 records, 40 bytes`; empty for nothing. */
+function droppedText(pipe: PipeRow): string {
+  const [records, bytes] = [pipe['records-dropped'], pipe['bytes-dropped']];
+  return bytes === 0 ? '' : `${counted(records, 'record')}, ${byteCount(bytes)}`;
+}
+
+/** Columns that most mounts have no use for: those of pipes with options. */
+function optionColumns(pipes: readonly PipeRow[]): Column<PipeRow>[] {
+  const columns: Column<PipeRow>[] = [];
+  if (pipes.some(({ options }) => options !== '-')) {
+    columns.push({
+      title: 'OPTIONS',
+      align: 'left',
+      minimumWidth: OPTIONS_MINIMUM,
+      text: ({ options }) => options,
+    });
+  }
+  if (pipes.some((pipe) => pipe['bytes-dropped'] > 0))
+    columns.push({ title: 'DROPPED', align: 'left', text: (pipe) => droppedText(pipe) || '-' });
+  return columns;
+}
 
 /** How much room there is. */
 export interface Page {
@@ -81,6 +104,7 @@ function pipesSection(page: Page, { pipes, waits }: Status): Section {
       { title: 'RD', align: 'right', text: ({ readers }) => String(readers) },
       { title: 'WR', align: 'right', text: ({ writers }) => String(writers) },
       { title: 'STATE', align: 'left', text: ({ state }) => state },
+      ...optionColumns(rows),
       { title: 'BLOCKED', align: 'left', text: (pipe) => blockedOn(pipe, waiting) || '-' },
     ],
   );

@@ -110,6 +110,7 @@ function pipesTable({ rates, waits, charset, isWide }: Surroundings): TopTable<T
             : blockedOn(pipe, waits).replace(/ (reader|writer)s?/g, (_, who: string) => who[0]!)) || '-',
       },
       words('STATE', 9, ({ state }) => state),
+      ...(isWide ? [words('OPTIONS', 24, ({ options }: Tables['pipes']) => options)] : []),
     ],
   };
 }

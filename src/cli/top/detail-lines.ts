@@ -96,11 +96,19 @@ function waitLine({ pid, command, call, until, since }: Tables['waits']): string
   return `${pid} ${printable(command)} is blocked in ${call} for ${duration(since)}, until ${until}`;
 }
 
+/** A line for a pipe with options, or with losses by options that it has had. */
+function optionFacts(pipe: Tables['pipes']): string[] {
+  const [bytes, records] = [pipe['bytes-dropped'], pipe['records-dropped']];
+  if (pipe.options === '-' && bytes === 0) return [];
+  return [`options ${pipe.options}; dropped ${bytes} bytes, ${records} whole records among them`];
+}
+
 function pipeFacts(pipe: Tables['pipes'], facts: Facts, detail: Detail | null): string[] {
   const waits = (facts.tables.waits ?? []).filter(({ object }) => object === pipe.path);
   return [
     `${pipe.state}, inode ${pipe.ino}, ring ${pipe.cnt} of ${pipe.size} bytes (in ${pipe.in}, out ${pipe.out}), direct ${pipe.direct}`,
     `written ${pipe['bytes-in']} bytes, read ${pipe['bytes-out']}`,
+    ...optionFacts(pipe),
     ...waits.map(waitLine),
     ...holderLines(detail),
   ];

@@ -23,6 +23,7 @@ export class ByteDelivery implements Delivery {
     if (length === 0) return 0;
     const error = this.#queue.ring.show(uio, 0, length);
     if (error !== 0) return error;
+    this.#queue.readOffset = this.#queue.ringOffset;
     this.#queue.consume(length);
     return length;
   }

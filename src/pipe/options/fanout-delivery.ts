@@ -12,8 +12,9 @@ interface Cursor {
   offset: number;
   /** Bytes before that record, among all that the queue has had. */
   position: number;
-  /** The rest of a record that it had begun when the record was dropped. */
+  /** The rest of a record that it had begun when the record was dropped, and its offset in the pipe's stream. */
   rest: Uint8Array | null;
+  restOffset: number;
 }
 
 /** Every open file reads everything that is written since it was opened. The bytes lie in the ring once, until the last has read them. */
@@ -38,6 +39,7 @@ export class FanoutDelivery implements Delivery {
       offset: 0,
       position: this.#firstPosition + records.totalBytes,
       rest: null,
+      restOffset: 0,
     });
   }
 
@@ -60,6 +62,7 @@ export class FanoutDelivery implements Delivery {
     const length = Math.min(uio.residual, this.#nextBytes(cursor));
     const error = length === 0 ? 0 : queue.ring.show(uio, offset, length);
     if (error !== 0 || length === 0) return error;
+    queue.readOffset = queue.ringOffset + offset;
     this.#advance(cursor, length);
     this.#trim();
     return length;
@@ -101,8 +104,10 @@ export class FanoutDelivery implements Delivery {
     const length = Math.min(uio.residual, rest.length);
     const error = uio.moveOut(rest, 0, length);
     if (error !== 0) return error;
+    const offset = cursor.restOffset;
+    this.#queue.readOffset = offset;
     this.#forgetRest(cursor);
-    if (length < rest.length) this.#keepRest(cursor, rest.slice(length));
+    if (length < rest.length) this.#keepRest(cursor, rest.slice(length), offset + length);
     return length;
   }
 
@@ -138,7 +143,11 @@ export class FanoutDelivery implements Delivery {
       const { framing } = this.#queue.options;
       // Lines and records come whole: who has begun one gets the rest of it.
       if (cursor.offset > 0 && framing !== 'bytes')
-        this.#keepRest(cursor, this.#queue.ring.peek(length).slice(cursor.offset));
+        this.#keepRest(
+          cursor,
+          this.#queue.ring.peek(length).slice(cursor.offset),
+          this.#queue.ringOffset + cursor.offset,
+        );
       cursor.record++;
       cursor.offset = 0;
       cursor.position += length;
@@ -147,10 +156,11 @@ export class FanoutDelivery implements Delivery {
     this.#firstPosition += length;
   }
 
-  #keepRest(cursor: Cursor, rest: Uint8Array): void {
+  #keepRest(cursor: Cursor, rest: Uint8Array, offset: number): void {
     if (rest.length === 0 || this.#queue.hold(rest.length) !== 0) return;
     this.heldBytes += rest.length;
     cursor.rest = rest;
+    cursor.restOffset = offset;
   }
 
   #forgetRest(cursor: Cursor): void {
@@ -183,6 +193,7 @@ export class FanoutDelivery implements Delivery {
     for (const cursor of this.#cursors.values()) cursor.record = Math.min(cursor.record, next);
   }
 
+  /** Readers keep their places in the bytes. */
   divided(): void {
     const { records } = this.#queue;
     for (const cursor of this.#cursors.values()) {

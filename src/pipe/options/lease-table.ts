@@ -14,6 +14,8 @@ export interface Lease {
   process: number;
   /** The whole record; null for one that goes through the ring in pieces. */
   readonly bytes: Uint8Array | null;
+  /** Offset of its first byte in the pipe's stream. */
+  readonly offset: number;
   /** Bytes that have been read. */
   position: number;
   /** Position among all records that were begun. */

@@ -28,6 +28,7 @@ export function* queueWrite(
   const requested = uio.residual;
   if (requested > subsystem.pipeBufBytes) uio.isPageable = true;
   let error = 0;
+  let offset = -1;
   while (uio.residual > 0 && end.discipline === queue) {
     if (end.endOfFile) {
       error = -EPIPE;
@@ -38,7 +39,12 @@ export function* queueWrite(
       if (error !== 0) break;
       continue;
     }
+    const { endOffset } = queue;
+    const { residual } = uio;
     const accepted = queue.framing.accept(queue, file, uio);
+    // The first bytes of the write are in the stream if they are stored now, be it behind a line that was begun before.
+    if (residual === requested && uio.residual < residual && queue.endOffset > endOffset)
+      offset = queue.endOffset - (residual - uio.residual);
     if (accepted < 0) {
       error = accepted;
       break;
@@ -64,6 +70,7 @@ export function* queueWrite(
     end.times.modified = subsystem.kernel.host.clock.realtime();
     end.traffic.bytesIn += moved;
     file.messagesSent++;
+    queue.writeOffset = offset;
     queue.delivery.wrote(file, credentials, moved);
   }
   end.wakeReaders();

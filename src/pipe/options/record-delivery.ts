@@ -117,6 +117,7 @@ export class RecordDelivery implements Delivery {
     const length = Math.min(uio.residual, bytes.length - lease.position);
     const error = length === 0 ? 0 : uio.moveOut(bytes, lease.position, length);
     if (error !== 0) return error;
+    this.#queue.readOffset = lease.offset + lease.position;
     lease.position += length;
     return length;
   }
@@ -127,6 +128,7 @@ export class RecordDelivery implements Delivery {
     const length = Math.min(uio.residual, queue.records.first);
     const error = length === 0 ? 0 : queue.ring.show(uio, 0, length);
     if (error !== 0 || length === 0) return error;
+    queue.readOffset = queue.ringOffset;
     queue.consume(length);
     if (queue.records.count < count) this.#endStream();
     return length;
@@ -148,12 +150,14 @@ export class RecordDelivery implements Delivery {
     const { records, ring } = queue;
     if (records.count === 0 || this.#streamed !== null || records.first === 0) return 0;
     const length = records.first;
+    const offset = queue.ringOffset;
     if (!queue.isFirstWhole) {
       const lease = {
         file,
         thread: pid,
         process: -1,
         bytes: null,
+        offset,
         position: 0,
         sequence: ++this.#lastSequence,
       };
@@ -165,6 +169,7 @@ export class RecordDelivery implements Delivery {
     if (uio.residual >= length && !givesBack(queue.options)) {
       const error = ring.show(uio, 0, length);
       if (error !== 0) return error;
+      queue.readOffset = offset;
       queue.consume(length);
       return length;
     }
@@ -174,7 +179,7 @@ export class RecordDelivery implements Delivery {
     const bytes = ring.peek(length);
     queue.consume(length);
     const sequence = ++this.#lastSequence;
-    return this.#hand({ file, thread: pid, process: -1, bytes, position: 0, sequence }, uio);
+    return this.#hand({ file, thread: pid, process: -1, bytes, offset, position: 0, sequence }, uio);
   }
 
   /** Gives a record to its reader. One that cannot be moved stays in front. */

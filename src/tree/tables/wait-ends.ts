@@ -39,17 +39,27 @@ function bytesLeft(wait: string, end: PipeEnd | null, call: BlockedCall): string
 
 function pipeUntil(
   wait: string,
-  end: PipeEnd | null,
+  { end, options }: Pick<Fifo, 'end' | 'options'>,
   { readers, writers }: Pick<Fifo, 'readers' | 'writers'>,
   call: BlockedCall,
 ): string {
   const left = bytesLeft(wait, end, call);
+  // The name of a held pipe is one more reader and writer, which never closes.
+  const orClose = (count: number, noun: string): string =>
+    options.hold ? '' : `, or ${plural(count, noun)}`;
   switch (wait) {
     case 'piperd':
-      return writers === 0 ? 'a writer opens it and writes' : `data comes, or ${plural(writers, 'writer')}`;
+      if (end?.discipline?.isInPieces === true && end.queuedBytes > 0)
+        return 'the reader of a long record takes the rest of it';
+      if (writers === 0) return 'a writer opens it and writes';
+      return (options.jobserver ? 'a token comes back' : 'data comes') + orClose(writers, 'writer');
     case 'pipewr':
       if (readers === 0) return `a reader opens it and makes room for ${left}`;
-      return `readers make room for ${left}, or ${plural(readers, 'reader')}`;
+      if (end?.discipline?.isInPieces === true)
+        return `readers take a long record, then ${left}${orClose(readers, 'reader')}`;
+      return options.fanout && readers > 1
+        ? `the slowest of its ${readers} readers makes room for ${left}, or closes`
+        : `readers make room for ${left}${orClose(readers, 'reader')}`;
     case 'pipdwt':
       return `readers take ${left}, or ${plural(readers, 'reader')}`;
     case 'pipdwc':
@@ -121,7 +131,7 @@ export function endOfWait(call: BlockedCall, wait: string, segments: SegmentFile
     if (wait === 'fifoor') return { until: 'a writer opens it', inode: node.inode, openFiles: 0 };
     if (wait === 'fifoow') return { until: 'a reader opens it', inode: node.inode, openFiles: 0 };
     return {
-      until: pipeUntil(wait, node.fifo.end, { readers, writers }, call) + timeoutOf(wait, node),
+      until: pipeUntil(wait, node.fifo, { readers, writers }, call) + timeoutOf(wait, node),
       inode: node.inode,
       openFiles: wait === 'piperd' ? writers : readers,
     };
@@ -144,7 +154,8 @@ export function endOfWatch(node: Node, direction: Watch['direction']): End {
     const count = (isIn ? writers : readers) - holders;
     const side = isIn ? 'writer' : 'reader';
     const what = isIn ? 'data comes' : 'readers make room';
-    const until = count === 0 ? `a ${side} opens it` : `${what}, or ${plural(count, side)}`;
+    const orClose = node.options.hold ? '' : `, or ${plural(count, side)}`;
+    const until = count === 0 ? `a ${side} opens it` : what + orClose;
     return { until, inode: node.inode, openFiles: count };
   }
   const other = node instanceof PairEndNode ? otherEnd(node) : null;

@@ -183,7 +183,7 @@ export class Trace implements TraceSink {
       const moved = call.source.length - call.source.residual;
       const stream = streamOf(call);
       // What it has moved before the trace began may lie anywhere.
-      if (stream !== null && moved > 0 && call.beganMs >= this.#beganMs)
+      if (stream !== null && stream.discipline === null && moved > 0 && call.beganMs >= this.#beganMs)
         this.#offsets.set(thread, endOf(stream) - moved);
     }
     if (thread.sleptMs >= 0) return;
@@ -276,7 +276,10 @@ export class Trace implements TraceSink {
 
   /** Where in its pipe's stream the first byte of a call lies; -1 when that is not known. */
   #offsetOf(call: TracedCall, stream: PipeEnd, moved: number): number {
-    if (call.call === 'read') return stream.traffic.bytesOut - moved;
+    const { discipline, traffic } = stream;
+    const isRead = call.call === 'read';
+    if (discipline !== null) return isRead ? discipline.readOffset : discipline.writeOffset;
+    if (isRead) return traffic.bytesOut + traffic.skewBytes - moved;
     const { thread } = call;
     const known = thread === null ? undefined : this.#offsets.get(thread);
     if (known !== undefined) return known;
@@ -319,6 +322,6 @@ function streamOf({ node, call }: TracedCall): PipeEnd | null {
 }
 
 /** Where the next byte will lie: behind those that were read and those that are queued. */
-function endOf(stream: PipeEnd): number {
-  return stream.traffic.bytesOut + stream.queuedBytes;
+function endOf({ traffic, queuedBytes }: PipeEnd): number {
+  return traffic.bytesOut + traffic.skewBytes + queuedBytes;
 }
