@@ -3,10 +3,13 @@ import { isOutbound, parseTarget, streamNameOf } from '../../src/cli/bridge/brid
 
 describe('the address of a bridge', () => {
   test.each([
-    ['nats://host:4222/jobs', { servers: ['host:4222'], subject: 'jobs' }],
-    ['tls://a:1,b:2/jobs.build', { servers: ['tls://a:1', 'tls://b:2'], subject: 'jobs.build' }],
-    ['nats://me:p%40ss@host/jobs', { servers: ['host'], subject: 'jobs', user: 'me', pass: 'p@ss' }],
-    ['nats://secret@host/jobs', { servers: ['host'], subject: 'jobs', token: 'secret' }],
+    ['nats://host:4222/jobs', { servers: ['host:4222'], subject: 'jobs', isEncrypted: false }],
+    ['tls://a:1,b:2/jobs.build', { servers: ['a:1', 'b:2'], subject: 'jobs.build', isEncrypted: true }],
+    [
+      'nats://me:p%40ss@host/jobs',
+      { servers: ['host'], subject: 'jobs', isEncrypted: false, user: 'me', pass: 'p@ss' },
+    ],
+    ['nats://secret@host/jobs', { servers: ['host'], subject: 'jobs', isEncrypted: false, token: 'secret' }],
   ])('%s', (url, target) => {
     expect(parseTarget(url)).toEqual(target);
   });

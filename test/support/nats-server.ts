@@ -65,6 +65,11 @@ export class NatsServer {
     return `nats://${host}:${this.#port}/${subject}`;
   }
 
+  /** What it has logged since it began. */
+  get log(): string {
+    return this.#server?.stderr ?? '';
+  }
+
   async begin(): Promise<void> {
     if (PROGRAM === undefined) throw new Error('there is no nats-server: run scripts/install-test-tools.sh');
     const args = [

@@ -35,6 +35,8 @@ export type StartPosition = 'all' | 'new' | number;
 export interface Target {
   readonly servers: readonly string[];
   readonly subject: string;
+  /** Whether the connection must be encrypted. */
+  readonly isEncrypted: boolean;
   readonly user?: string;
   readonly pass?: string;
   readonly token?: string;
@@ -56,11 +58,10 @@ export function parseTarget(text: string): Target {
   if (!/^[^\s.*>]+(\.[^\s.*>]+)*$/.test(subject)) {
     throw new UsageFailure(`'${subject}' is no subject: words without blanks, * and >, joined by dots`);
   }
-  // The client encrypts what is called tls://.
-  const servers = hosts.split(',').map((host) => (scheme === 'tls' ? `tls://${host}` : host));
-  if (identity === undefined) return { servers, subject };
+  const target = { servers: hosts.split(','), subject, isEncrypted: scheme === 'tls' };
+  if (identity === undefined) return target;
   const [user, pass] = identity.split(':').map(decodeURIComponent) as [string, string?];
-  return pass === undefined ? { servers, subject, token: user } : { servers, subject, user, pass };
+  return pass === undefined ? { ...target, token: user } : { ...target, user, pass };
 }
 
 /** The name of the stream for a subject: names have no dots. */

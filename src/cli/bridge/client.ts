@@ -32,7 +32,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 /** What the client is given: the file's options, those of the URL, and ours, which say that a lost connection is not mended. */
 export function connectionOptions(
   { transport }: Client,
-  { servers, user, pass, token }: Target,
+  { servers, isEncrypted, user, pass, token }: Target,
   { creds, connection }: BridgeCommandOptions,
 ): Transport.NodeConnectionOptions {
   const identity = {
@@ -41,12 +41,15 @@ export function connectionOptions(
     ...(token !== undefined && { token }),
     ...(creds !== undefined && { authenticator: transport.credsAuthenticator(readBytes('--creds', creds)) }),
   };
+  const given = connection === undefined ? {} : readJson(connection);
   return {
     name: 'ipcfs bridge',
     timeout: CONNECT_TIMEOUT_MS,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: 2,
-    ...(connection !== undefined && readJson(connection)),
+    ...given,
+    // Without options of TLS the client would go on in plain text where the server offers no encryption.
+    ...(isEncrypted && { tls: given.tls ?? {} }),
     ...identity,
     servers: [...servers],
     reconnect: false,

@@ -79,7 +79,7 @@ export async function keepConnected(
     } catch (error) {
       if (error instanceof CommandFailure) throw error;
       if (isRefused(client, error)) throw refusalOf(error as Error);
-      reason = (error as Error).message;
+      reason = reasonOf(error as Error);
     }
     counters.connected.set(0);
     if (trouble !== reason) remark(`no connection: ${reason}: trying again`);
@@ -87,6 +87,11 @@ export async function keepConnected(
     await delay(delayMs * (0.5 + Math.random() / 2));
     delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS);
   }
+}
+
+/** What OpenSSL says has the place in its source, and a line break. */
+function reasonOf({ message }: Error): string {
+  return /SSL routines:[^:]*:([^:]+):/.exec(message)?.[1] ?? message;
 }
 
 async function begin(client: Client, options: NodeConnectionOptions): Promise<Session> {
