@@ -6,6 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { BenchMount } from './bench-mount.ts';
+import { bridgeThroughput } from './bridge.ts';
 import { bulkThroughput } from './bulk.ts';
 import { callsOfC } from './c-calls.ts';
 import { blockedReaders } from './crowd.ts';
@@ -39,6 +40,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   steps: longestSteps,
   knotes: knoteCosts,
   c: callsOfC,
+  bridge: bridgeThroughput,
   keys: (_mount, rounds) => keyLookups(rounds),
   engine: (_mount, rounds) => engineAlone(rounds),
   server: (_mount, rounds) => idleServer(rounds),

@@ -193,13 +193,20 @@ class Lines {
   }
 }
 
-function expected(): string[] {
-  const lines: string[] = [];
+/** Fails unless the lines are those of all writers. In a few words: vitest would compare 100,000 lines with each other for hours. */
+function expectAll(lines: readonly string[]): void {
+  const wanted = new Set<string>();
   for (let number = 0; number < RECORDS / WRITERS; number++) {
     for (let index = 0; index < WRITERS; index++)
-      lines.push(`w${index} ${number} ${'x'.repeat(number % 200)}`);
+      wanted.add(`w${index} ${number} ${'x'.repeat(number % 200)}`);
   }
-  return lines.sort();
+  const unexpected = lines.filter((line) => !wanted.has(line));
+  for (const line of lines) wanted.delete(line);
+  const some = (list: readonly string[]): string[] => list.slice(0, 5).map((line) => line.slice(0, 300));
+  expect({ missing: some([...wanted]), unexpected: some(unexpected) }).toEqual({
+    missing: [],
+    unexpected: [],
+  });
 }
 
 const missing = await Star.missing();
@@ -221,7 +228,8 @@ describeBridge('ipcfs bridge between two machines', () => {
         { at: 0.4, act: cutLinks },
         { at: 0.7, act: restartServer },
       ]);
-      expect(lines.sort()).toEqual(expected());
+      expect(lines.length).toBe(RECORDS);
+      expectAll(lines);
     },
     TIMEOUT_MS,
   );
@@ -247,7 +255,7 @@ describeBridge('ipcfs bridge between two machines', () => {
       ]);
       const duplicates = lines.length - RECORDS;
       console.log(`${RECORDS} records, ${duplicates} duplicates`);
-      expect([...new Set(lines)].sort()).toEqual(expected());
+      expectAll(lines);
       const [outKills, inKills] = isFull ? [3, 2] : [1, 1];
       expect(duplicates).toBeLessThanOrEqual(outKills * OUT_WINDOW + inKills * IN_WINDOW);
     },
@@ -263,12 +271,13 @@ describeBridge('ipcfs bridge between two machines', () => {
         { at: 0.3, act: restartServer },
         { at: 0.6, act: cutLinks },
       ]);
-      expect(lines.toSorted()).toEqual(expected());
+      expect(lines.length).toBe(RECORDS);
+      expectAll(lines);
       for (let index = 0; index < WRITERS; index++) {
         const numbers = lines
           .filter((line) => line.startsWith(`w${index} `))
           .map((line) => Number(line.split(' ')[1]));
-        expect(numbers).toEqual([...numbers.keys()]);
+        expect(numbers.findIndex((number, at) => number !== at)).toBe(-1);
       }
     },
     TIMEOUT_MS,
