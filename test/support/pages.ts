@@ -28,6 +28,8 @@ export const MARKS = {
   withBats: 'with bats',
   withDocker: 'with docker',
   asUser: 'as a user who may not mount',
+  onEachWorker: 'on each worker',
+  onOneWorker: 'on one worker',
 } as const;
 
 const root = new URL('../../', import.meta.url);

@@ -14,6 +14,7 @@ export const TOPICS: ReadonlyMap<string, TopicEntry> = new Map([
   ['tree', { summary: 'the paths of a mount', page: guide('tree') }],
   ['pipes', { summary: 'named pipes and pairs', page: guide('pipes') }],
   ['options', { summary: 'options of a pipe: queues of lines, logs, broadcasts', page: guide('pipes') }],
+  ['bridge', { summary: 'how records travel between machines', page: guide('across-machines') }],
   ['kqueue', { summary: 'changes and events, one line each', page: guide('kqueue') }],
   ['shm', { summary: 'segments, and the requests to shm/ctl', page: guide('shared-memory') }],
   ['faults', { summary: 'faults on demand, by requests to ctl', page: guide('debugging') }],
