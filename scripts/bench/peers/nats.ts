@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 
-/** Publishes under way at a time: as many as a bridge has. */
+/** Publishes, or messages of one fetch, under way at a time: enough to keep the server busy. */
 const WINDOW = 256;
 const CONNECT_ATTEMPTS = 100;
 const CONNECT_DELAY_MS = 50;
@@ -82,15 +82,11 @@ export class NatsPeer {
 
   /** Publishes `count` messages, each acknowledged by the stream. */
   async publish(subject: string, bytes: Uint8Array, count: number): Promise<void> {
-    const underWay = new Set<Promise<unknown>>();
-    for (let index = 0; index < count; index++) {
-      if (underWay.size === WINDOW) await Promise.race(underWay);
-      const publish: Promise<unknown> = this.#client.publish(subject, bytes).finally(() => {
-        underWay.delete(publish);
-      });
-      underWay.add(publish);
-    }
-    await Promise.all(underWay);
+    let left = count;
+    const publishNext = async (): Promise<void> => {
+      while (left-- > 0) await this.#client.publish(subject, bytes);
+    };
+    await Promise.all(Array.from({ length: WINDOW }, publishNext));
   }
 
   /** Receives and acknowledges `count` messages. */

@@ -67,6 +67,9 @@ export class LogInbound implements SessionUser {
     const consumer = await this.#addConsumer(session);
     this.#session = session;
     this.#save();
+    void session.lost.then(() => {
+      this.#changed.raise();
+    });
     this.#receive(session, consumer).catch((error: unknown) => {
       session.fail((error as Error).message);
     });
@@ -130,7 +133,7 @@ export class LogInbound implements SessionUser {
     while (!session.isLost && !this.#isStopping) {
       const room = this.#windowSize - this.#queue.length;
       if (room * 2 < this.#windowSize) {
-        await Promise.race([this.#changed.next(), session.lost]);
+        await this.#changed.next();
         continue;
       }
       this.#messages = await source.fetch({ max_messages: room, expires: FETCH_EXPIRES_MS });

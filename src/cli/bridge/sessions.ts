@@ -13,7 +13,10 @@ export class Session {
   readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
   readonly manager: JetStreamManager;
-  /** Resolves with the reason when the connection is lost. */
+  /**
+   * Resolves with the reason when the connection is lost. Not for Promise.race in a loop: a promise keeps all that has waited for it, and
+   * this one may live for months.
+   */
   readonly lost: Promise<string>;
   isLost = false;
   #lose!: (reason: string) => void;

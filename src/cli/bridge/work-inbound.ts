@@ -78,6 +78,9 @@ export class WorkInbound implements SessionUser {
     this.#session = session;
     for (const [sequence, held] of this.#held) if (held.isRead) this.#acknowledge(session, sequence, held);
     this.#beat(session);
+    void session.lost.then(() => {
+      this.#changed.raise();
+    });
     this.#receive(session).catch((error: unknown) => {
       session.fail((error as Error).message);
     });
@@ -130,7 +133,7 @@ export class WorkInbound implements SessionUser {
     while (!session.isLost && !this.#isStopping) {
       const room = this.#windowSize - this.#held.size;
       if (room * 2 < this.#windowSize) {
-        await Promise.race([this.#changed.next(), session.lost]);
+        await this.#changed.next();
         continue;
       }
       this.#messages = await source.fetch({ max_messages: room, expires: FETCH_EXPIRES_MS });
