@@ -6,13 +6,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { compileC, compileWithHeaders, whyNoCompiler, whyNoHeaderCompiler } from '../support/c-program.ts';
 import { Scratch } from '../support/cli.ts';
 import { describeMount, mainProgram, TestMount } from '../support/mount.ts';
-import { MountNamespace } from '../support/namespace.ts';
+import { MountNamespace, type User } from '../support/namespace.ts';
 import { type Finished, run, Running } from '../support/process.ts';
 import { alice, bob } from '../support/users.ts';
 
 /** The same on every processor. */
 const SYS_pidfd_getfd = 438;
 const WITHOUT_CALL = fileURLToPath(new URL('../support/programs/without-call.c', import.meta.url));
+/** fusermount3 wants a user with a name. */
+const nobody: User = { uid: 65534, gid: 65534 };
 const noFilters = whyNoCompiler('/usr/include/linux/seccomp.h');
 const noHeaders = whyNoHeaderCompiler();
 
@@ -92,12 +94,15 @@ describe.skipIf(noHeaders !== null)(`a C program of a user (${noHeaders ?? ''})`
     test('has them watched by a server of its own', async () => {
       const namespace = await MountNamespace.startWithDevice(scratch.directory());
       try {
-        const directory = scratch.directory(alice.uid);
+        const directory = scratch.directory(nobody.uid);
         const ipcfs = (command: string): Promise<Finished> =>
-          namespace.run(process.execPath, [mainProgram, command, directory], alice);
+          namespace.run(process.execPath, [mainProgram, command, directory], nobody);
         expect(await ipcfs('mount')).toMatchObject({ status: 0, stderr: '' });
         const env = { IPCFS: directory };
-        expect(await namespace.run(program, [file], alice, { env })).toMatchObject({ status: 0, stdout: '' });
+        expect(await namespace.run(program, [file], nobody, { env })).toMatchObject({
+          status: 0,
+          stdout: '',
+        });
         expect(await ipcfs('umount')).toMatchObject({ status: 0, stderr: '' });
       } finally {
         await namespace.end();
