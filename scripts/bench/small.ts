@@ -4,7 +4,7 @@ import { NullPeer } from './peers/null-peer.ts';
 import { compare, type Goal, ratioAtMost, type Row } from './rows.ts';
 
 const OPERATIONS = 20_000;
-/** Not measured: whoever comes after a pause finds cores that sleep deeply, and a scheduler that has not placed the two yet. */
+/** Not measured: after a pause cores sleep deeply, and the scheduler has not placed the two processes yet. */
 const WARM_UP_OPERATIONS = 4000;
 
 /** Writes a byte and reads it again on one descriptor, `operations` of both together. */

@@ -32,7 +32,7 @@ export class Child {
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.on('data', (chunk: Buffer) => (this.output += chunk.toString('latin1')));
     }
-    // Whoever is killed does not read its input to the end.
+    // A killed child does not read its input to the end.
     this.child.stdin!.on('error', () => undefined);
     const late =
       timeoutMs === null

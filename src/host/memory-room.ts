@@ -12,7 +12,7 @@ export interface MemoryLimit {
 const OVERHEAD_BYTES = 256;
 /** From this size on a request is a large one. */
 const LARGE_BYTES = 16_384;
-/** Room that large requests leave for others: whoever opens a pipe to read what blocked writers hold needs little. */
+/** Room that large requests leave for others: an open to read what blocked writers hold needs little. */
 const SMALL_ROOM_BYTES = 12 * 1024 ** 2;
 /** So many times what is wanted has to be free in pieces, for one of them to be large enough. */
 const REUSABLE_SHARE = 8;
@@ -29,7 +29,7 @@ const MOST_CREDIT_BYTES = 8 * 1024 ** 2;
 const CREDIT_MS = 20;
 
 /**
- * How much memory there is for whoever asks. A program that V8 runs is ended when memory cannot be had for its objects, and nothing can
+ * How much memory is left. A program that V8 runs is ended when memory cannot be had for its objects, and nothing can
  * be done then: so whatever is to be kept for a caller is refused while there is enough left for the rest.
  */
 export class MemoryRoom {

@@ -136,7 +136,7 @@ export class Accounts {
   readonly #exempt = new Set([0]);
   readonly #hasMemory: (sizeBytes: number) => boolean;
 
-  /** `hasMemory`: whether the server itself has room for so much more, whoever wants it. */
+  /** `hasMemory`: whether the server itself has room for so much more, for any user. */
   constructor(hasMemory: (sizeBytes: number) => boolean = () => true) {
     this.#hasMemory = hasMemory;
   }

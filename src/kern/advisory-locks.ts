@@ -264,7 +264,7 @@ export class LockTable {
     const holders = [...this.holders.values()];
     let exclusiveRanges = 0;
     for (const holder of holders) {
-      assert(holder.ranges.length > 0, 'whoever holds nothing is no holder');
+      assert(holder.ranges.length > 0, 'a holder has a range');
       holder.ranges.forEach((range, index) => {
         const next = holder.ranges[index + 1];
         assert(range.start <= range.end, 'a range has bytes');
@@ -281,9 +281,9 @@ export class LockTable {
       exclusiveRanges += countExclusive(holder.ranges);
       for (const waiter of holder.blocked) {
         assert(waiter.blocker === holder && waiter.table === this, 'a waiter knows whom it waits for');
-        assert(waiter.result === null, 'whoever has an answer waits no longer');
+        assert(waiter.result === null, 'a waiter has no answer yet');
         assert(rangeInTheWay(holder, waiter.request) !== null, 'who waits for somebody is in his way');
-        assert(waiter.channel.firstSleeper !== null, 'whoever waits sleeps');
+        assert(waiter.channel.firstSleeper !== null, 'a waiter sleeps');
       }
     }
     assert(exclusiveRanges === this.#exclusiveRanges, 'exclusive ranges are counted');

@@ -162,7 +162,7 @@ export class File {
 }
 
 /**
- * Removes the knotes registered under a file, in time proportional to their number. Whoever closes a file calls it before the
+ * Removes the knotes registered under a file, in time proportional to their number. The close of a file calls it before the
  * file's own close (knote_fdclose; K55, K57).
  */
 export function knotesOfClosedFile(file: File): void {

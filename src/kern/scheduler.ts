@@ -98,7 +98,7 @@ export class Scheduler {
 
   /**
    * Called with what an operation threw: a bug of ours. The operation has ended, without a result. Without this, it is thrown on to
-   * whoever runs the scheduler.
+   * the runner of the scheduler.
    */
   onFailure: ((thread: Thread, error: unknown) => void) | null = null;
 

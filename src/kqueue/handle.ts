@@ -80,7 +80,7 @@ export class KqueueHandle implements RecordSink {
   store(record: Kevent | Complaint): boolean {
     if (!this.#file.holdMore(RECORD_BYTES)) return false;
     this.#records.push(record);
-    // Whoever waits for events of this file is to read the record instead.
+    // A reader that waits for events of this file reads the record instead.
     this.kqueue.channel.wakeup();
     this.kqueue.pollQueue.wakeup();
     return true;

@@ -222,7 +222,7 @@ export class Kqueue {
   }
 
   /**
-   * Removes pending knotes whose descriptors are closed: for whoever shows their number. Only the first ones are looked at, as a stat
+   * Removes pending knotes whose descriptors are closed, before their number is shown. Only the first ones are looked at, as a stat
    * must not take long.
    */
   dropPendingOrphans(): void {
@@ -234,7 +234,7 @@ export class Kqueue {
     }
   }
 
-  /** Removes all knotes whose descriptors are closed: for whoever lists them. In steps, between which others may come and go. */
+  /** Removes all knotes whose descriptors are closed, before they are listed. In steps, between which others may come and go. */
   *droppingOrphans(): Generator<undefined, void, undefined> {
     let looked = 0;
     for (const knote of this.knotes()) {

@@ -97,7 +97,7 @@ export function trackChild(parent: Knote, child: number): number {
     label: null,
     given: Given.Everything,
   };
-  // Whoever asked for the parent pays for the child too: forking is no way around a quota.
+  // The user who registered the parent pays for the child too: forking is no way around a quota.
   return register(parent.kqueue, change, {
     credentials: rootCredentials,
     openerPid: 0,

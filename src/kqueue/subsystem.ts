@@ -111,7 +111,7 @@ export class KqueueSubsystem {
     const { sysctls } = this.kernel;
     sysctls.register({
       name: 'kern.kq_calloutmax',
-      description: 'armed timers that there may be over all kqueues',
+      description: 'maximum number of armed timers of all kqueues',
       get: () => this.calloutMax,
       set: (value) => {
         this.calloutMax = value;
@@ -122,7 +122,7 @@ export class KqueueSubsystem {
     });
     sysctls.register({
       name: 'kern.kq_checkloop',
-      description: 'rounds of one kevent call after which the log says so; 0 is never',
+      description: 'rounds of a kevent call after which the server logs a warning; 0: never',
       get: () => this.checkLoop,
       set: (value) => {
         this.checkLoop = value;
@@ -133,7 +133,7 @@ export class KqueueSubsystem {
     });
     sysctls.register({
       name: 'kern.kq_wakeup_one',
-      description: 'whether an event wakes one of those who wait for a kqueue; 0 is all',
+      description: '1: an event wakes one waiter of a kqueue; 0: it wakes all',
       type: 'switch',
       get: () => this.wakeupOne,
       set: (value) => {

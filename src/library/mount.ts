@@ -70,7 +70,7 @@ export async function mount(settings: MountSettings): Promise<Mount> {
   const ended = mounted.ended.finally(() => {
     process.removeListener('exit', onExit);
   });
-  // Whoever does not look at it is not ended by it.
+  // A program that does not await it is not ended by it.
   ended.catch(() => undefined);
   return {
     directory,

@@ -194,7 +194,7 @@ export class IpcSystem {
     await this.run('close', () => open.file.ops.close(open.file));
   }
 
-  /** Blocked calls: for whoever wants to know whether something still waits. */
+  /** Number of blocked calls. */
   get waitingCount(): number {
     return this.#kernel.scheduler.sleepingCount;
   }

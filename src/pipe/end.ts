@@ -44,7 +44,7 @@ export class PipeEnd {
   inode = 0;
   /**
    * Bytes of a sleeping writer that are offered to readers and not all taken yet. While there is one, the ring is empty.
-   * The reader that takes the last byte retires it, so that whoever is notified of that read finds room to write.
+   * The reader that takes the last byte retires it, so that a writer that is notified of that read finds room.
    */
   chunk: Loan | null = null;
   /** What calls do in place of what BSD's do, on a pipe with options; null without. There is no direct chunk beside one. */
@@ -140,7 +140,7 @@ export class PipeEnd {
     assert(sleepers <= this.busyCount + (this.closerWaiting ? 1 : 0), 'who sleeps is counted as busy');
     assert(
       sleepers === 0 || this.readersWaiting || this.writersWaiting || this.closerWaiting,
-      'whoever sleeps will be woken',
+      'each sleeper will be woken',
     );
   }
 }

@@ -54,7 +54,7 @@ export function* pipeRead(file: File, uio: ReadUio, credentials: Credentials): O
         end.channel.wakeup();
       }
     } else {
-      // No writer sleeps beside an empty pipe: whoever has emptied it has woken them (P43), as this call does at its end.
+      // No writer sleeps beside an empty pipe: the read that emptied it has woken them (P43), as this call does at its end.
       if (atEndOfFile(file, end)) break;
       if (uio.residual !== requested) break;
       if (file.nonBlocking) {

@@ -74,7 +74,7 @@ export class PipeSubsystem {
     const { sysctls } = this.kernel;
     sysctls.register({
       name: 'kern.ipc.maxpipekva',
-      description: 'bytes that pipe buffers may use in all; set at mount',
+      description: 'maximum memory of all pipe buffers in bytes; set at mount',
       type: 'bytes',
       get: () => budget.maximumBytes,
       set: (value) => {
@@ -87,28 +87,28 @@ export class PipeSubsystem {
     });
     sysctls.register({
       name: 'kern.ipc.pipekva',
-      description: 'bytes that pipe buffers use now',
+      description: 'memory of all pipe buffers in bytes',
       type: 'bytes',
       get: () => budget.usedBytes,
     });
     sysctls.register({
       name: 'kern.ipc.pipefragretry',
-      description: 'creations that were tried again with a small buffer',
+      description: 'creations of pipes that were retried with a small buffer',
       get: () => budget.fragmentationRetries,
     });
     sysctls.register({
       name: 'kern.ipc.pipeallocfail',
-      description: 'creations that failed for lack of buffer memory',
+      description: 'creations of pipes that failed for lack of buffer memory',
       get: () => budget.allocationFailures,
     });
     sysctls.register({
       name: 'kern.ipc.piperesizefail',
-      description: 'buffers that could not be resized',
+      description: 'resizes of pipe buffers that failed',
       get: () => budget.resizeFailures,
     });
     sysctls.register({
       name: 'kern.ipc.piperesizeallowed',
-      description: 'whether buffers grow and shrink: 1 is yes, anything else no',
+      description: '1: pipe buffers grow and shrink; any other value: they keep their size',
       type: 'switch',
       get: () => this.resizeAllowed,
       set: (value) => {
@@ -121,7 +121,7 @@ export class PipeSubsystem {
     });
     sysctls.register({
       name: 'kern.ipc.pipe_mindirect',
-      description: 'bytes from which on a blocking write goes to the reader without a buffer',
+      description: 'size in bytes from which a blocking write goes to the reader without a buffer',
       type: 'bytes',
       get: () => this.minDirectBytes,
       set: (value) => {
@@ -136,7 +136,7 @@ export class PipeSubsystem {
     });
     sysctls.register({
       name: 'kern.ipc.pipe_direct_max',
-      description: 'bytes of the longest direct chunk',
+      description: 'maximum size of a direct chunk in bytes',
       type: 'bytes',
       get: () => this.maxDirectBytes,
       set: (value) => {
@@ -148,7 +148,7 @@ export class PipeSubsystem {
     });
     sysctls.register({
       name: 'kern.ipc.pipe_buf',
-      description: 'bytes up to which a write is atomic; set at mount',
+      description: 'maximum size of an atomic write in bytes; set at mount',
       type: 'bytes',
       get: () => this.pipeBufBytes,
       set: (value) => {

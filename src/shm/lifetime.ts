@@ -25,7 +25,7 @@ export function dropAttachment(shm: ShmSubsystem, segment: Segment): void {
   if (segment.attachCount === 0 && segment.state === SegmentState.Removed) destroySegment(shm, segment);
 }
 
-/** Gives back everything that a segment has: slot, pages, key, memory. Whoever waits for its creation looks again. */
+/** Gives back everything that a segment has: slot, pages, key, memory. Callers that wait for its creation look again. */
 export function destroySegment(shm: ShmSubsystem, segment: Segment): void {
   const { backing, key, isVisible } = segment;
   const isCreating = segment.state === SegmentState.Creating;

@@ -50,7 +50,7 @@ export class Segment {
   readonly account: Account;
   #bookedBytes = 0;
   readonly lingers: boolean;
-  /** Whoever needs the key waits here while the segment is in creation. */
+  /** Calls that need the key wait here while the segment is in creation. */
   readonly channel: WaitChannel;
   /** Told of IPC_SET (NOTE_ATTRIB) and IPC_RMID (NOTE_DELETE), and cleared at the end. */
   readonly klist = new Klist();
@@ -147,7 +147,7 @@ export class Segment {
     assert(!isCreating || this.attachCount === 0, 'nobody attaches a segment in creation');
     assert(
       isCreating || this.channel.firstSleeper === null,
-      'whoever waits for a creation is woken at its end',
+      'a caller that waits for a creation is woken at its end',
     );
     assert((this.permissions.mode & ~MODE_MASK) === 0, 'a mode has nine bits');
   }

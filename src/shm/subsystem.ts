@@ -20,7 +20,7 @@ export class ShmSubsystem {
   /** Resizes of the table wait here until no call is under way. */
   readonly resizers: WaitChannel;
   #callsUnderWay = 0;
-  /** Called when a key has come or gone, and when an id has: whoever shows them as names sets these. */
+  /** Called when a key, or an id, has been added or removed. The file system, which shows them as names, sets these. */
   keysChanged: () => void = () => undefined;
   idsChanged: () => void = () => undefined;
 
@@ -44,7 +44,7 @@ export class ShmSubsystem {
     this.#callsUnderWay++;
   }
 
-  /** The end of that part, however it came: whoever waits to resize looks again (SB4). */
+  /** The end of that part, in success and failure: callers that wait to resize look again (SB4). */
   leaveCall(): void {
     assert(this.#callsUnderWay > 0, 'a call ends once');
     this.#callsUnderWay--;

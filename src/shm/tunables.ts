@@ -9,7 +9,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   const { sysctls } = shm.kernel;
   sysctls.register({
     name: 'kern.ipc.shmmax',
-    description: 'bytes of the largest shared memory segment, whole pages; sets shmmaxpgs too',
+    description: 'maximum size of a segment in bytes, in whole pages; sets shmmaxpgs too',
     type: 'bytes',
     get: () => limits.maximumBytes,
     set: (value) => {
@@ -21,13 +21,13 @@ export function registerTunables(shm: ShmSubsystem): void {
   });
   sysctls.register({
     name: 'kern.ipc.shmmin',
-    description: 'bytes of the smallest shared memory segment',
+    description: 'minimum size of a segment in bytes',
     type: 'bytes',
     get: () => limits.minimumBytes,
   });
   sysctls.register({
     name: 'kern.ipc.shmmni',
-    description: 'shared memory segments that there can be',
+    description: 'maximum number of segments',
     get: () => table.slotCount,
     change: (value) => resizeTable(shm, value),
     minimum: 1,
@@ -35,7 +35,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   });
   sysctls.register({
     name: 'kern.ipc.shmseg',
-    description: 'shared memory attachments that a process may have',
+    description: 'maximum number of attachments of a process',
     get: () => limits.attachmentsPerProcess,
     set: (value) => {
       limits.attachmentsPerProcess = value;
@@ -46,7 +46,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   });
   sysctls.register({
     name: 'kern.ipc.shmmaxpgs',
-    description: 'pages of all shared memory segments together; sets shmmax too',
+    description: 'maximum memory of all segments in pages; sets shmmax too',
     type: 'pages',
     get: () => limits.maximumPages,
     set: (value) => {
@@ -58,7 +58,7 @@ export function registerTunables(shm: ShmSubsystem): void {
   });
   sysctls.register({
     name: 'kern.ipc.shm_use_phys',
-    description: 'whether new shared memory is kept in physical memory: 0 is no, anything else yes',
+    description: '0: new segments may be swapped; any other value: they stay in physical memory',
     type: 'switch',
     get: () => limits.usePhysical,
     set: (value) => {

@@ -77,7 +77,7 @@ const contentOps: FileOps = {
   },
 };
 
-/** What is queued in a pipe, or in an end of a pair for whoever reads that end. */
+/** The queued bytes of a pipe, or those that a reader of this end of a pair would get. */
 class PipeContent extends ContentFile<PipeNode | PairEndNode> {
   /** A read from the start takes a new look; going on reads the bytes as they were then, whatever has been read since. */
   override read(file: OpenFile, uio: ReadUio): number {

@@ -8,7 +8,7 @@ export class FstatSize {
   constructor(sysctls: SysctlRegistry) {
     sysctls.register({
       name: 'ipcfs.fstat_size',
-      description: 'fstat of an open pipe shows the bytes that are queued, as in BSD, instead of 0',
+      description: '1: fstat of an open pipe shows the queued bytes, as in BSD; 0: it shows 0',
       type: 'switch',
       get: () => Number(this.isShown),
       set: (value) => {

@@ -104,7 +104,7 @@ export class KqueueNode extends Node {
     return 0;
   }
 
-  /** Whoever has it open keeps the queue. */
+  /** Open files keep the queue. */
   override removed(): void {
     this.kqueue.release();
   }

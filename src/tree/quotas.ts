@@ -17,36 +17,37 @@ interface Quota {
 /** The quotas, and the errno of a user who has reached each. */
 const quotas: Readonly<Record<(typeof resources)[number], Quota>> = {
   names: {
-    description: 'names that a user may have made in pipes, pairs and kqueues; then EDQUOT',
+    description: 'maximum names of a user in pipes, pairs and kqueues; beyond it EDQUOT',
     fallback: 262_144,
   },
-  pipes: { description: 'named pipes and pairs that a user may have made; then EDQUOT', fallback: 65_536 },
+  pipes: { description: 'maximum named pipes and pairs of a user; beyond it EDQUOT', fallback: 65_536 },
   pipe_bytes: {
-    description: "bytes that the buffers of a user's pipes may use; then ENOMEM, and buffers do not grow",
+    description:
+      "maximum buffer memory of a user's pipes in bytes; beyond it ENOMEM, and buffers do not grow",
     type: 'bytes',
     fallback: 'kern.ipc.maxpipekva',
   },
-  open_files: { description: 'files that a user may have open; then EMFILE', fallback: 262_144 },
+  open_files: { description: 'maximum open files of a user; beyond it EMFILE', fallback: 262_144 },
   held_bytes: {
     description:
       "bytes that a user's tables, lists, answers, link targets and texts of registrations may take; then ENOMEM",
     type: 'bytes',
     fallback: 64 * MEBIBYTE,
   },
-  kqueues: { description: 'kqueues that a user may have made; then ENOMEM', fallback: 16_384 },
-  knotes: { description: 'registrations that a user may have made; then ENOMEM', fallback: 65_536 },
+  kqueues: { description: 'maximum kqueues of a user; beyond it ENOMEM', fallback: 16_384 },
+  knotes: { description: 'maximum registrations of a user; beyond it ENOMEM', fallback: 65_536 },
   timers: {
-    description: 'timers that a user may have armed; then ENOMEM',
+    description: 'maximum armed timers of a user; beyond it ENOMEM',
     fallback: 'kern.kq_calloutmax',
   },
-  segments: { description: 'segments that a user may have made; then ENOSPC', fallback: 'kern.ipc.shmmni' },
+  segments: { description: 'maximum segments of a user; beyond it ENOSPC', fallback: 'kern.ipc.shmmni' },
   segment_bytes: {
-    description: "bytes that a user's segments may have; then ENOMEM",
+    description: "maximum memory of a user's segments in bytes; beyond it ENOMEM",
     type: 'bytes',
     fallback: 'kern.ipc.shmmaxpgs',
   },
-  blocked_calls: { description: 'calls of a user that may be blocked; then EAGAIN', fallback: 16_384 },
-  locks: { description: 'locks that a user may hold by flock and fcntl; then ENOLCK', fallback: 4096 },
+  blocked_calls: { description: 'maximum blocked calls of a user; beyond it EAGAIN', fallback: 16_384 },
+  locks: { description: 'maximum locks of a user by flock and fcntl; beyond it ENOLCK', fallback: 4096 },
   blocked_bytes: {
     description:
       "bytes of a user's blocked writes that the server does not keep and Linux sends again; then EAGAIN",
@@ -54,10 +55,10 @@ const quotas: Readonly<Record<(typeof resources)[number], Quota>> = {
     fallback: 256 * MEBIBYTE,
   },
   foreign_files: {
-    description: 'descriptors and files outside of the mount that a user may watch; then ENOMEM',
+    description: 'maximum descriptors and files outside of the mount that a user watches; beyond it ENOMEM',
     fallback: 8192,
   },
-  faults: { description: 'faults that a user may have added through ctl; then EDQUOT', fallback: 32 },
+  faults: { description: 'maximum faults of a user through ctl; beyond it EDQUOT', fallback: 32 },
 };
 
 const PAGE_SIZE_BYTES = 4096;

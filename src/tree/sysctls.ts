@@ -34,7 +34,7 @@ class SysctlFile extends TextFile {
   }
 }
 
-/** A name that nobody has registered cannot be made: whoever writes to it has mistyped it. */
+/** A name that is not registered cannot be created: the writer has mistyped it. */
 class SysctlDirectory extends Directory {
   override makeFile(): number {
     return -ENOENT;

@@ -16,7 +16,8 @@ export class WriteMemory {
     );
     sysctls.register({
       name: 'ipcfs.write_memory',
-      description: 'bytes of sleeping writes that the server keeps; those beyond stay with their writers',
+      description:
+        'maximum memory of sleeping writes in the server, in bytes; the rest stays with the writers',
       type: 'bytes',
       get: () => this.budgetBytes,
       set: (value) => {

@@ -39,7 +39,7 @@ export class OpenFile extends File {
    * they are gone. Null where the close comes after them.
    */
   afterMappings: ((finish: () => void) => void) | null = null;
-  /** Whoever polls this file through the transport; made at its first poll. */
+  /** Pollers of this file through the transport; created at its first poll. */
   poller: Poller | null = null;
   /** The number under which the host knows what this file was opened through; 0 until it is known. See OpenFileTable.identify. */
   identity = 0;

@@ -24,7 +24,8 @@ export class TableMemory {
     this.#kernel = kernel;
     kernel.sysctls.register({
       name: 'ipcfs.table_memory',
-      description: 'bytes that all tables of info/ may take while they are made; those of one user a quarter',
+      description:
+        'maximum memory of all open tables of info/ in bytes; tables of one user may take a quarter',
       type: 'bytes',
       get: () => this.limitBytes,
       set: (value) => {

@@ -5,7 +5,7 @@ import type { WaitsCommandOptions } from './waits.ts';
 export function defineWaits(root: Command): void {
   root
     .command('waits')
-    .description('show who waits for whom in the mount on DIR, and which calls can never end')
+    .description('show who waits for whom in the mount on DIR, and deadlocks')
     .argument('<DIR>', 'the mount point')
     .option('--check', 'print deadlocks only, a line each; the exit status is 3 when there is one', false)
     .option(

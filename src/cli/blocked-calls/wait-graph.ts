@@ -26,7 +26,7 @@ export interface Holders {
   readonly threads: ReadonlyMap<number, readonly number[]>;
   /** Processes that may have files of the mount open, and whose descriptors may not be looked at. */
   readonly hidden: readonly number[];
-  /** Descriptors that lie in a socket, of whatever file: whoever receives them has them. */
+  /** Descriptors under way in a socket, of any file: the receiver has them. */
   readonly inFlight: number;
 }
 

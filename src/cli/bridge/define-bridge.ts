@@ -66,9 +66,12 @@ export function defineBridge(root: Command): void {
       'where to begin without a kept position: all (log), new (broadcast), or a number',
       parseFrom,
     )
-    .option('--window <N>', 'records under way at most: 64 out, 32 in', parseWindow)
+    .option('--window <N>', 'maximum number of records under way; the default is 64 out, 32 in', parseWindow)
     .addOption(
-      new Option('--ack-wait <SECONDS>', 'work: after a silence so long others get the record')
+      new Option(
+        '--ack-wait <SECONDS>',
+        'with work: seconds without an acknowledgement after which another reader gets the record',
+      )
         .argParser(parseAckWait)
         .default(30_000, '30'),
     )

@@ -5,7 +5,7 @@ import { COMPLETE_COMMAND, type Shell, SHELLS } from './names.ts';
 export function defineCompletion(root: Command): void {
   root
     .command('completion')
-    .description('print what makes a shell complete commands, options, mounts and changes')
+    .description('print the completion script of a shell')
     .addArgument(
       new Argument('<SHELL>', 'for which shell').choices(SHELLS).argParser(oneOf('completion', SHELLS)),
     )

@@ -25,12 +25,15 @@ export function addServingOptions(command: Command): void {
     )
     .addOption(fuseModuleOption())
     .addOption(
-      new Option('--spin <MICROSECONDS>', 'how long to look for the next request before sleeping')
+      new Option('--spin <MICROSECONDS>', 'how long the server looks for the next request before it sleeps')
         .argParser(parseSpin)
         .default(DEFAULT_SPIN_MS, String(DEFAULT_SPIN_MS * 1000)),
     )
     .addOption(
-      new Option('--shm-backing <KIND>', 'how segments are mapped: their memory itself, or cached pages')
+      new Option(
+        '--shm-backing <KIND>',
+        'how segments are mapped: their memory itself, or pages of the page cache',
+      )
         .choices(SHM_BACKINGS)
         .argParser(oneOf('--shm-backing', SHM_BACKINGS))
         .default('auto'),
@@ -45,7 +48,7 @@ export function addServingOptions(command: Command): void {
         .env('IPCFS_IO_URING')
         .default('off'),
     )
-    .option('--pipe-buf <BYTES>', 'writes up to this size are atomic', parsePipeBuf)
+    .option('--pipe-buf <BYTES>', 'maximum size of an atomic write', parsePipeBuf)
     .option('--sysctl <NAME=VALUE>', 'set a tunable; can be given several times', appendSetting, [])
     .option(
       '--config <FILE>',
@@ -59,7 +62,7 @@ export function defineMount(root: Command): void {
     .description('mount on the directory DIR; goes to the background once the mount answers')
     .argument('<DIR>', 'an existing directory')
     .option('-f, --foreground', 'stay, and unmount on SIGINT and SIGTERM', false)
-    .option('--allow-other', 'let other users in (always so when root mounts)', false)
+    .option('--allow-other', 'let other users in (always on when root mounts)', false)
     .option('--noexec', 'let nobody execute what is in the mount', false);
   addServingOptions(mount);
   mount.action(async (directory: string, options: MountCommandOptions) => {
@@ -71,7 +74,7 @@ export function defineMount(root: Command): void {
 export function defineUmount(root: Command): void {
   root
     .command('umount')
-    .description('unmount DIR; calls that wait in it are ended')
+    .description('unmount DIR; blocked calls in it end')
     .argument('<DIR>', 'the mount point')
     .action(async (directory: string) => {
       const { umountCommand } = await import('./umount.ts');

@@ -6,7 +6,7 @@ const OPTION = 'OPTION';
 export function defineSet(root: Command): void {
   root
     .command('set')
-    .description('give a pipe options, or a directory those of the pipes that will be made in it')
+    .description('set options of a pipe, or of all pipes that are created in a directory')
     .argument('<PIPE>', 'path of a pipe in a mount, or of a directory below pipes/')
     .addArgument(new Argument(`<${OPTION}...>`, 'what to set, for example hold lines capacity=1M'))
     .action(async (path: string, words: readonly string[]) => {
@@ -18,7 +18,7 @@ export function defineSet(root: Command): void {
 export function defineUnset(root: Command): void {
   root
     .command('unset')
-    .description('take options of a pipe away, all of them with the word all')
+    .description('remove options of a pipe; the word all removes all of them')
     .argument('<PIPE>', 'path of a pipe in a mount, or of a directory below pipes/')
     .addArgument(new Argument(`<${OPTION}...>`, 'what to take away'))
     .action(async (path: string, words: readonly string[]) => {

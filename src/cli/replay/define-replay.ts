@@ -16,16 +16,14 @@ export function defineReplay(root: Command): void {
     .description(
       'write the bytes that a trace has recorded of a pipe into the pipe of that name in the mount on DIR',
     )
-    .argument('<FILE>', "what 'ipcfs trace --json --content' has written")
+    .argument('<FILE>', "a recording of 'ipcfs trace --json --content'")
     .argument('<DIR>', 'the mount point')
-    .option('--object <GLOB>', "only these pipes, for example 'pipes/a'; all that were recorded without it")
+    .option('--object <GLOB>', "only these pipes, for example 'pipes/a'; the default is all recorded pipes")
     .addOption(
-      new Option('--speed <N>', 'so many times as fast; max waits for readers only')
-        .argParser(parseSpeed)
-        .default(1),
+      new Option('--speed <N>', 'speed factor; max waits for readers only').argParser(parseSpeed).default(1),
     )
     .addOption(
-      new Option('--from <CALLS>', 'what the bytes, their boundaries and their times are taken from')
+      new Option('--from <CALLS>', 'calls that the bytes, their boundaries and their times come from')
         .choices(['writes', 'reads'])
         .default('writes'),
     )

@@ -7,7 +7,7 @@ export function defineStatus(root: Command): void {
     .description('show what is in the mount on DIR: pipes, kqueues, segments, blocked calls')
     .argument('<DIR>', 'the mount point')
     .option('--json', 'print one JSON object', false)
-    .option('--all', 'print every row, also those that the terminal has no room for', false)
+    .option('--all', 'print every row, also more than fit on the screen', false)
     .action(async (directory: string, options: StatusCommandOptions) => {
       const { statusCommand } = await import('./status.ts');
       await statusCommand(directory, options);

@@ -60,7 +60,7 @@ export function defineRun(root: Command): void {
       '--faults <FILE>',
       'add the faults of a file, one a line, before the command begins: see ipcfs help faults',
     )
-    .option('--leaks', 'list what the command leaves in the mount, and fail with status 4 for it', false)
+    .option('--leaks', 'list what the command leaves in the mount, and exit with status 4', false)
     .option(
       '--trace <FILE>',
       'record what happens in the mount: a page to FILE.html, the trace-event format to FILE.perfetto.json, else lines as of info/trace.json with all bytes',
@@ -71,7 +71,7 @@ export function defineRun(root: Command): void {
       false,
     )
     .option('--pipes', 'with --preload, pipe(2) too: both ends read and write', false)
-    .option('--mount <DIR>', 'use this mount, which stays, in place of a new one');
+    .option('--mount <DIR>', 'use this existing mount instead of a new one');
   addServingOptions(run);
   run.action(async (words: readonly string[], options: RunCommandOptions) => {
     if (options.pipes && !options.preload) throw new UsageFailure('--pipes belongs to --preload: give both');

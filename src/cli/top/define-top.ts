@@ -20,10 +20,10 @@ function parseInterval(text: string): number {
 export function defineTop(root: Command): void {
   root
     .command('top')
-    .description('watch what happens in the mount on DIR, in the terminal')
+    .description('show the mount on DIR live, in the terminal')
     .argument('<DIR>', 'the mount point')
     .addOption(
-      new Option('--interval <SECONDS>', 'how often to look')
+      new Option('--interval <SECONDS>', 'time between refreshes')
         .argParser(parseInterval)
         .default(DEFAULT_INTERVAL_MS, String(DEFAULT_INTERVAL_MS / 1000)),
     )

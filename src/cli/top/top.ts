@@ -70,7 +70,7 @@ class Top {
     for (const signal of ENDING_SIGNALS) {
       process.once(signal, () => {
         this.#screen.close();
-        // Nobody catches it any more: whoever waits for this process sees what ended it.
+        // This process does not catch it any more, so its parent sees the signal that ended it.
         process.kill(process.pid, signal);
       });
     }

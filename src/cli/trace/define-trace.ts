@@ -25,14 +25,21 @@ export function defineTrace(root: Command): void {
       '[COMMAND...]',
       'run it with IPCFS=DIR, trace it and its children, end with its status; write -- first',
     )
-    .option('--object <GLOB>', "only what is done with these, for example 'pipes/*'")
-    .option('--pid <N>', 'only what this process or thread does', parsePid)
+    .option('--object <GLOB>', "only calls on these objects, for example 'pipes/*'")
+    .option('--pid <N>', 'only calls of this process or thread', parsePid)
     .option('--call <NAMES>', 'only these calls, for example read,write')
-    .option('--content [BYTES]', 'with the bytes that calls move, all or so many of each call', parseContent)
+    .option(
+      '--content [BYTES]',
+      'with the bytes that calls move: all, or the first BYTES of each call',
+      parseContent,
+    )
     .option('--json', 'print each line as a JSON object', false)
-    .option('--perfetto <FILE>', 'write what Perfetto and chrome://tracing open to FILE')
+    .option('--perfetto <FILE>', 'write a file for Perfetto and chrome://tracing')
     .option('--html <FILE>', 'write a page with a timeline and the graph of processes and pipes to FILE')
-    .option('--output <FILE>', 'write to FILE; without it to standard output, or standard error with COMMAND')
+    .option(
+      '--output <FILE>',
+      'write to FILE; the default is standard output, or standard error with COMMAND',
+    )
     .action(async (directory: string, command: readonly string[], options: TraceCommandOptions) => {
       const { traceCommand } = await import('./trace.ts');
       await traceCommand(directory, command, options);

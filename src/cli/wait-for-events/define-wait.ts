@@ -15,10 +15,12 @@ export function defineWait(root: Command): void {
     .description('wait for events of the mount on DIR, and print them')
     .argument('<DIR>', 'the mount point')
     .argument('<CHANGE...>', "what to watch, for example 'add read pipes/a'")
-    .option('--timeout <SECONDS>', 'end with 124 after this long; 0 takes only what is pending', (text) =>
-      parseSeconds('--timeout', text),
+    .option(
+      '--timeout <SECONDS>',
+      'end with status 124 after this time; 0 takes only pending events',
+      (text) => parseSeconds('--timeout', text),
     )
-    .addOption(new Option('--count <N>', 'end after this many events').argParser(parseCount).default(1))
+    .addOption(new Option('--count <N>', 'number of events to wait for').argParser(parseCount).default(1))
     .option('--json', 'print each event as a JSON object', false)
     .action(async (directory: string, changes: readonly string[], options: WaitCommandOptions) => {
       const { waitCommand } = await import('./wait.ts');

@@ -17,7 +17,7 @@ import { LinuxProcessEvents } from './events/process-events.ts';
 
 const PIPE_BUF_BYTES = 4096;
 
-/** Whoever may, first: root by umount(8), others through the helpers of libfuse 3 and 2. */
+/** In the order of trial: root by umount(8), others through the helpers of libfuse 3 and 2. */
 const UNMOUNTERS: readonly (readonly string[])[] = [
   ['umount', '-l', '--'],
   ['fusermount3', '-u', '-z', '--'],

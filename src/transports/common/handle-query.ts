@@ -41,7 +41,7 @@ export class HandleQuery {
     return handle;
   }
 
-  /** Makes whoever asked runnable. */
+  /** Makes the caller runnable. */
   answer(id: number, handle: number): void {
     if (!this.#open.has(id)) return;
     this.#open.set(id, handle);

@@ -54,7 +54,7 @@ function* readBeyond(
   return yield* readFile(file, new MemoryReadUio([target], position), caller, false);
 }
 
-/** Tells the host's kernel, once, that whoever polls a file should look again. */
+/** Tells the host's kernel, once, that pollers of a file should look again. */
 export interface PollNotifier {
   notify(): void;
   /** It is not wanted any more. */

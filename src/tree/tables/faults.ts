@@ -21,7 +21,7 @@ export const faultsColumns = [
   },
   {
     name: 'count',
-    description: 'hits at most, `-` without limit',
+    description: 'maximum number of hits, `-` without limit',
     value: ({ spec }) => (spec.count === Infinity ? '-' : spec.count),
   },
   { name: 'calls', description: 'calls that matched', value: ({ calls }) => calls },

@@ -5,7 +5,7 @@ export const handlesColumns = [
   { name: 'handle', description: 'number of the open file', value: ({ handle }) => handle },
   {
     name: 'path',
-    description: 'first name of what is open, `(removed)` when its names are gone',
+    description: 'first name of the open object, `(removed)` when its names are removed',
     value: ({ node }) => node.path,
   },
   {
@@ -18,8 +18,8 @@ export const handlesColumns = [
     description: '`yes` with O_NONBLOCK, otherwise `no`',
     value: ({ nonBlocking }) => (nonBlocking ? 'yes' : 'no'),
   },
-  { name: 'uid', description: 'user who has opened it', value: ({ credentials }) => credentials.uid },
-  { name: 'pid', description: 'thread that has opened it', value: ({ credentials }) => credentials.pid },
+  { name: 'uid', description: 'user who opened it', value: ({ credentials }) => credentials.uid },
+  { name: 'pid', description: 'thread that opened it', value: ({ credentials }) => credentials.pid },
   {
     name: 'msgs-in',
     description: 'reads that have moved bytes',

@@ -23,21 +23,21 @@ function showsValues({ knote, showsTokens }: KnoteRow): boolean {
 
 export const knotesColumns = [
   { name: 'kqueue', description: 'id of the queue', value: ({ kqueue }) => kqueue.id },
-  { name: 'filter', description: 'as a change names it', value: ({ knote }) => filterName(knote.filter) },
+  { name: 'filter', description: 'name of the filter', value: ({ knote }) => filterName(knote.filter) },
   {
     name: 'ident',
-    description: 'what is watched, as it was written',
+    description: 'watched object, as the change named it',
     value: ({ knote }) => formatIdent(knote),
   },
   { name: 'flags', description: 'as an event shows them', value: ({ knote }) => formatFlags(knote.flags) },
   {
     name: 'fflags',
-    description: 'what to watch for; `-` for a USER knote of somebody else',
+    description: 'watched notes; `-` for a USER knote of another user',
     value: (row) => (showsValues(row) ? formatFflags(row.knote.filter, row.knote.savedFflags) : '-'),
   },
   {
     name: 'data',
-    description: 'as an event would show it now; `-` for a USER knote of somebody else',
+    description: 'value that an event would show now; `-` for a USER knote of another user',
     value: (row) => (showsValues(row) ? String(row.knote.data) : '-'),
   },
   {
@@ -47,7 +47,7 @@ export const knotesColumns = [
   },
   {
     name: 'udata',
-    description: 'the token; `-` for none, and for those of somebody else',
+    description: 'token; `-` for none, and for tokens of another user',
     value: ({ knote, showsTokens }) => (showsTokens ? formatUdata(knote) : '-'),
   },
 ] as const satisfies readonly Column<KnoteRow>[];

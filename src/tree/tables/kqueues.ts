@@ -18,7 +18,7 @@ export const kqueuesColumns = [
       return node === undefined || node.names.length === 0 ? '-' : node.path;
     },
   },
-  { name: 'pid', description: 'thread that made it', value: ({ kqueue }) => kqueue.ownerPid },
+  { name: 'pid', description: 'thread that created it', value: ({ kqueue }) => kqueue.ownerPid },
   { name: 'knotes', description: 'registrations', value: ({ kqueue }) => kqueue.knoteCount },
   { name: 'pending', description: 'events that a read would return', value: ({ kqueue }) => kqueue.count },
   {

@@ -25,7 +25,7 @@ export const locksColumns = [
   { name: 'start', description: 'first byte of the range', value: ({ range }) => range.start },
   {
     name: 'end',
-    description: 'last byte of the range; `end` when it goes on past any end of file',
+    description: 'last byte of the range; `end` for a range without an end',
     value: ({ range }) => (range.end === Infinity ? 'end' : range.end),
   },
   { name: 'process', description: 'process that locked last', value: ({ holder }) => holder.pid },

@@ -65,12 +65,12 @@ export const pipesColumns = [
   },
   {
     name: 'bytes-in',
-    description: 'bytes written since the pipe was made',
+    description: 'bytes written since the pipe was created',
     value: ({ traffic }) => traffic.bytesIn,
   },
   {
     name: 'bytes-out',
-    description: 'bytes read since the pipe was made',
+    description: 'bytes read since the pipe was created',
     value: ({ traffic }) => traffic.bytesOut,
   },
   {
@@ -80,12 +80,12 @@ export const pipesColumns = [
   },
   {
     name: 'bytes-dropped',
-    description: 'bytes that an option dropped since the pipe was made',
+    description: 'bytes that an option dropped since the pipe was created',
     value: ({ drops }) => drops.bytes,
   },
   {
     name: 'records-dropped',
-    description: 'whole records among them: lines, or writes',
+    description: 'whole records (lines or writes) among the dropped bytes',
     value: ({ drops }) => drops.records,
   },
 ] as const satisfies readonly Column<PipeRow>[];

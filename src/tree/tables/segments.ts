@@ -84,7 +84,8 @@ export const segmentsColumns = [
   },
   {
     name: 'mapped-by',
-    description: 'processes that map it now, separated by commas; `?` for others that could not be looked at',
+    description:
+      'processes that map it now, separated by commas; `?` for processes that the server may not look at',
     value: ({ mappers, isPartial }) => [...mappers, ...(isPartial ? ['?'] : [])].join(','),
   },
 ] as const satisfies readonly Column<SegmentRow>[];

@@ -11,17 +11,17 @@ export const sysctlsColumns = [
   { name: 'value', description: 'value now', value: (variable) => variable.get() },
   {
     name: 'type',
-    description: 'what it counts: `bytes`, `pages`, `count`, or `switch` (0 or 1)',
+    description: 'unit: `bytes`, `pages`, `count`, or `switch` (0 or 1)',
     value: ({ type }) => type ?? 'count',
   },
-  { name: 'min', description: 'least value, `-` for none', value: ({ minimum }) => minimum ?? '' },
-  { name: 'max', description: 'greatest value, `-` for none', value: ({ maximum }) => maximum ?? '' },
+  { name: 'min', description: 'minimum, `-` for none', value: ({ minimum }) => minimum ?? '' },
+  { name: 'max', description: 'maximum, `-` for none', value: ({ maximum }) => maximum ?? '' },
   {
     name: 'writable',
-    description: 'who sets it: `root`, only an option of the mount (`mount`), or nobody (`no`)',
+    description: 'who may set it: `root`, an option of the mount (`mount`), or nobody (`no`)',
     value: writer,
   },
-  { name: 'description', description: 'what it is, in words', value: ({ description }) => description },
+  { name: 'description', description: 'description', value: ({ description }) => description },
 ] as const satisfies readonly Column<SysctlVariable>[];
 
 /** info/sysctls: every tunable and counter, with its range and who may write it. */

@@ -5,7 +5,7 @@ import type { Transport } from '../../vfs/transport.ts';
 type Fact = readonly [name: string, value: Cell];
 
 export const transportColumns = [
-  { name: 'name', description: 'what the transport tells of itself', value: ([name]) => name },
+  { name: 'name', description: 'name of a property', value: ([name]) => name },
   { name: 'value', description: 'a word or a number', value: ([, value]) => value },
 ] as const satisfies readonly Column<Fact>[];
 

@@ -13,27 +13,27 @@ export const usersColumns = [
   { name: 'uid', description: 'user', value: ({ account }) => account.uid },
   {
     name: 'resource',
-    description: 'as its tunable is named: `ipcfs.quota.NAME`',
+    description: 'name of the quota: the tunable is `ipcfs.quota.NAME`',
     value: ({ resource }) => resources[resource],
   },
   {
     name: 'used',
-    description: 'what the user has',
+    description: 'use of this user',
     value: ({ account, resource }) => account.used(resource),
   },
   {
     name: 'quota',
-    description: 'what the user may have, `-` without limit',
+    description: 'quota of this user, `-` without limit',
     value: ({ quota }) => (quota === Infinity ? '-' : quota),
   },
   {
     name: 'refused',
-    description: 'how often more was refused',
+    description: 'number of refused requests',
     value: ({ account, resource }) => account.refused(resource),
   },
 ] as const satisfies readonly Column<UserRow>[];
 
-/** info/users: what each user has of everything that there is a quota for, and how often more was refused. */
+/** info/users: what each user has of everything that there is a quota for, and number of refused requests. */
 export function usersTable(accounts: Accounts): Table<UserRow> {
   return {
     name: 'users',

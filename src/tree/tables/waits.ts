@@ -13,7 +13,7 @@ import type { WaitRow } from './wait-row.ts';
 export const waitsColumns = [
   { name: 'pid', description: 'thread that makes the call', value: ({ pid }) => pid },
   { name: 'call', description: '`open`, `read`, `write` and so on', value: ({ call }) => call },
-  { name: 'object', description: 'first name of what the call is on', value: ({ node }) => node.path },
+  { name: 'object', description: 'first name of the object', value: ({ node }) => node.path },
   {
     name: 'wait',
     description:
@@ -28,12 +28,12 @@ export const waitsColumns = [
   },
   {
     name: 'process',
-    description: 'process of the thread, `-` when it is not known',
+    description: 'process of the thread, `-` if unknown',
     value: ({ caller }) => caller?.process ?? '-',
   },
   {
     name: 'command',
-    description: 'name of the process, `-` when it is not known',
+    description: 'name of the process, `-` if unknown',
     value: ({ caller }) => caller?.command ?? '-',
   },
   { name: 'ino', description: 'inode number of the object', value: ({ node }) => node.inode },
@@ -44,7 +44,7 @@ export const waitsColumns = [
   },
   {
     name: 'peers',
-    description: 'open files of that inode that can end it; 0 when somebody has to open it first',
+    description: 'open files of that inode that can end the wait; 0 when a process has to open it first',
     value: ({ end }) => end.openFiles,
   },
   {

@@ -37,7 +37,7 @@ export class IoRing {
     return this.#submit();
   }
 
-  /** Starts close(2), which may wait for whoever serves the file. False when it could not be started. */
+  /** Starts close(2), which may wait for the server of the file. False when it could not be started. */
   startClose(descriptor: number, tag: number): boolean {
     this.#begin(IORING_OP_CLOSE, descriptor, tag);
     return this.#submit();

@@ -17,7 +17,7 @@ const STATM_DATA = 5;
 
 /**
  * The limits of this process's address space (RLIMIT_AS) and of its private memory (RLIMIT_DATA). A reserve of both is held from the
- * start, and given up when they run short: whoever lowers a limit below what is used does not leave V8 without a page.
+ * start, and given up when they run short: lowering a limit below the use does not leave V8 without a page.
  */
 export class ProcessLimits implements MemoryLimit {
   /** Where the reserve is mapped; -1 when it is not held. */

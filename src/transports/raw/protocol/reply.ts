@@ -58,7 +58,7 @@ export class Reply {
     return this.header(NOBODY, NOTIFY_RESEND, 0);
   }
 
-  /** FUSE_NOTIFY_POLL for the poll handle `kh`: wakes whoever polls that file. */
+  /** FUSE_NOTIFY_POLL for the poll handle `kh`: wakes the pollers of that file. */
   notifyPoll(kh: number): number {
     this.setU64(NotifyPollWakeupOut.kh, kh);
     return this.header(NOBODY, NOTIFY_POLL, NotifyPollWakeupOut.bytes);

@@ -145,7 +145,7 @@ export class SleepingWrites implements Pager {
       missing.delete(thread);
       this.#restore(thread, redelivery);
     }
-    // Whoever was killed on the way has taken its request along.
+    // A writer that was killed on the way has taken its request along.
     for (const thread of missing) this.#kernel.scheduler.interrupt(thread);
     return left;
   }
@@ -186,7 +186,7 @@ export class SleepingWrites implements Pager {
     const { source } = thread;
     if (source?.isHeldBack !== true) return;
     const isWanted = this.#wanting.has(source);
-    // Whoever waits goes first. One of them always gets its bytes, or no writer would ever go on.
+    // Waiting writers go first. One of them always gets its bytes, or no writer would ever go on.
     const reservedBytes = isWanted ? 0 : this.#wantedBytes;
     const isProgress = isWanted && !this.#hasRestored;
     const afterwardsBytes = this.keptBytes + source.length + reservedBytes;
