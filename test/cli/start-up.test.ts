@@ -21,7 +21,7 @@ function loadedWith(path: string, found = new Set<string>()): Set<string> {
   return found;
 }
 
-/** Whoever starts a program pays for each module that it loads: half a millisecond, koffi ten. */
+/** Each module that a program loads costs half a millisecond, koffi ten. */
 describe('what a command loads before it does anything', () => {
   const directoriesOf = (found: Set<string>): Set<string> =>
     new Set([...found].map((path) => path.split('/')[0]!));

@@ -29,7 +29,7 @@ test('a READ knote by path counts as no reader, and outlives everybody who opens
   expect(fifo.klist.size).toBe(0);
 });
 
-test('P98 by path: end-of-file once the last writer has left a pipe that somebody reads, lifted by the next', () => {
+test('P98: by path: end-of-file once the last writer has left a pipe that somebody reads, lifted by the next', () => {
   const world = new World();
   const { fifo, knote } = watchPath(world, EVFILT_READ);
   const reader = world.open(fifo, 'rn');
@@ -44,7 +44,7 @@ test('P98 by path: end-of-file once the last writer has left a pipe that somebod
   expect(knote.isActive()).toBe(false);
 });
 
-test('P99 P100 by path: WRITE says how much room there is while somebody reads', () => {
+test('P99, P100: by path: WRITE says how much room there is while somebody reads', () => {
   const world = new World();
   const { fifo, knote } = watchPath(world, EVFILT_WRITE);
   expect(knote.isActive()).toBe(false);

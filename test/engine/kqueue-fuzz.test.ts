@@ -92,7 +92,7 @@ function proveWorking(world: KqueueWorld, file: File): void {
   expect(world.idents(file, 10_000)).toContain(probe);
 }
 
-test('K37 a line is parsed or refused with its column and a printable reason, whatever it holds', () => {
+test('K37: a line is parsed or refused with its column and a printable reason, whatever it holds', () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -111,7 +111,7 @@ test('K37 a line is parsed or refused with its column and a printable reason, wh
   );
 });
 
-test('K15 a write of garbage is taken or is EINVAL with a line that says why, and then nothing has changed', () => {
+test('K15: a write of garbage is taken or is EINVAL with a line that says why, and then nothing has changed', () => {
   const world = new KqueueWorld();
   const file = world.textFile('rwn');
   world.must(file, change(EVFILT_USER, 3));

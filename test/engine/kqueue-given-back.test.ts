@@ -14,7 +14,7 @@ function usageOf(world: KqueueWorld): number[] {
   );
 }
 
-test('K42 K87: a registration that its filter, a quota or the limit of timers refuses is charged to nobody', () => {
+test('K42, K87: a registration that its filter, a quota or the limit of timers refuses is charged to nobody', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   const before = usageOf(world);
@@ -76,7 +76,7 @@ test('K55: a knote that another process adds again is its own: it ends with that
   expect(kqueueOf(kq).knoteCount).toBe(0);
 });
 
-test('K13 K19: the beginning of a line is forgotten with a write that fails, and is not charged for', () => {
+test('K13, K19: the beginning of a line is forgotten with a write that fails, and is not charged for', () => {
   const world = new KqueueWorld();
   const kq = world.textFile('rwn');
   const writer = world.textFile('w', kqueueOf(kq));
@@ -92,7 +92,7 @@ test('K13 K19: the beginning of a line is forgotten with a write that fails, and
   expect([world.charged(Resource.HeldBytes), kqueueOf(kq).knoteCount]).toEqual([0, 1]);
 });
 
-test('K13 K18: what a write of records takes is given back when it ends, however it ends', () => {
+test('K13, K18: what a write of records takes is given back when it ends, however it ends', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   kq.account = world.kernel.accounts.of(user.uid);

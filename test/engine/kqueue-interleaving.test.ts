@@ -9,7 +9,7 @@ const INTERLEAVINGS = 10_000;
 const events = ['sleep', 'events', 'nothing', 'interrupted', 'close', 'close with sleepers'];
 
 test(
-  'K55 K72 K73 K74 K128 registrations, activity, collectors and closes in any order agree with a model',
+  'K55, K72, K73, K74, K128: registrations, activity, collectors and closes in any order agree with a model',
   longTest,
   () => {
     const seed = seedFromEnvironment();

@@ -34,7 +34,7 @@ function users(from: number, to: number): ReturnType<typeof change>[] {
 }
 
 describe('arguments', () => {
-  test('K12 an unreadable timeout is EFAULT before a bad descriptor is EBADF', () => {
+  test('K12: an unreadable timeout is EFAULT before a bad descriptor is EBADF', () => {
     const world = new KqueueWorld();
     const [near] = world.pair();
     expect(world.startKevent(null, { timeout: 'fault' }).result).toBe(-EFAULT);
@@ -43,7 +43,7 @@ describe('arguments', () => {
     expect(world.startKevent(near).result).toBe(-EBADF);
   });
 
-  test('K13 changes are read 8 at a time, and a fault keeps the batches before it', () => {
+  test('K13: changes are read 8 at a time, and a fault keeps the batches before it', () => {
     const { world, kq } = withReady(1);
     const call = world.startKevent(kq, { changes: users(1, 9), unreadableFrom: 8 });
     expect(call.result).toBe(-EFAULT);
@@ -51,27 +51,27 @@ describe('arguments', () => {
     expect(kqueueOf(kq).knoteCount).toBe(9);
   });
 
-  test('K13 every change is applied before an event is taken', () => {
+  test('K13: every change is applied before an event is taken', () => {
     const { world, kq } = withReady(1);
     const call = world.startKevent(kq, { changes: [change(EVFILT_USER, 0, EV_DELETE)] });
     expect(call.result).toBe(0);
   });
 
-  test('K14 the top four flag bits of a change are dropped', () => {
+  test('K14: the top four flag bits of a change are dropped', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     world.must(kq, change(EVFILT_USER, 1, EV_ADD | 0xf000, triggered));
     expect(world.collect(kq)).toMatchObject([{ flags: EV_ADD }]);
   });
 
-  test('K22 a negative number of changes is EINVAL, and nothing is read', () => {
+  test('K22: a negative number of changes is EINVAL, and nothing is read', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     expect(world.startKevent(kq, { changes: users(1, 3), changeCount: -1 }).result).toBe(-EINVAL);
     expect(kqueueOf(kq).knoteCount).toBe(0);
   });
 
-  test('K23 without room for an event the call returns 0 after its changes, and less than 0 is EINVAL', () => {
+  test('K23: without room for an event the call returns 0 after its changes, and less than 0 is EINVAL', () => {
     const { world, kq } = withReady(1);
     const timer = change(EVFILT_TIMER, 1, EV_ADD, { data: 10 });
     const call = world.startKevent(kq, { changes: [timer], eventCount: 0, timeout: 10_000 });
@@ -80,14 +80,14 @@ describe('arguments', () => {
     expect(world.startKevent(kq, { eventCount: -1 }).result).toBe(-EINVAL);
   });
 
-  test('K124 with zero changes the change list is never looked at', () => {
+  test('K124: with zero changes the change list is never looked at', () => {
     const { world, kq } = withReady(1);
     expect(world.startKevent(kq, { unreadableFrom: -1 }).result).toBe(1);
   });
 });
 
 describe('records about changes', () => {
-  test('K15 a change that fails stores EV_ERROR and the errno, and the next one is applied', () => {
+  test('K15: a change that fails stores EV_ERROR and the errno, and the next one is applied', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     const failing = change(EVFILT_USER, 5, EV_DELETE, { udata: 77 });
@@ -99,7 +99,7 @@ describe('records about changes', () => {
     expect(kqueueOf(kq).knoteCount).toBe(1);
   });
 
-  test('K16 a receipt is such a record with data 0', () => {
+  test('K16: a receipt is such a record with data 0', () => {
     const world = new KqueueWorld();
     const call = world.startKevent(world.kqueue(), {
       changes: [change(EVFILT_USER, 1, EV_ADD | EV_RECEIPT)],
@@ -107,7 +107,7 @@ describe('records about changes', () => {
     expect(call.events).toMatchObject([{ ident: 1, flags: EV_ERROR, data: 0 }]);
   });
 
-  test('K17 after a record the call ends: no events, no waiting', () => {
+  test('K17: after a record the call ends: no events, no waiting', () => {
     const { world, kq } = withReady(1);
     const receipt = change(EVFILT_USER, 9, EV_ADD | EV_RECEIPT);
     const call = world.startKevent(kq, { changes: [receipt], timeout: null });
@@ -115,7 +115,7 @@ describe('records about changes', () => {
     expect(world.idents(kq)).toEqual([0]);
   });
 
-  test('K18 an error whose record cannot be stored ends the list with that error', () => {
+  test('K18: an error whose record cannot be stored ends the list with that error', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     const changes = [change(EVFILT_USER, 5, EV_DELETE), change(EVFILT_USER, 1)];
@@ -124,7 +124,7 @@ describe('records about changes', () => {
     expect(kqueueOf(kq).knoteCount).toBe(0);
   });
 
-  test('K19 an error without room fails the call and stores nothing; a receipt is skipped', () => {
+  test('K19: an error without room fails the call and stores nothing; a receipt is skipped', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     const failing = change(EVFILT_USER, 5, EV_DELETE);
@@ -138,13 +138,13 @@ describe('records about changes', () => {
     expect([full.result, full.events.length, kqueueOf(kq).knoteCount]).toEqual([-ENOENT, 1, 3]);
   });
 
-  test('K20 a receipt that cannot be stored is EFAULT', () => {
+  test('K20: a receipt that cannot be stored is EFAULT', () => {
     const world = new KqueueWorld();
     const changes = [change(EVFILT_USER, 1, EV_ADD | EV_RECEIPT)];
     expect(world.startKevent(world.kqueue(), { changes, isUnwritable: () => true }).result).toBe(-EFAULT);
   });
 
-  test('K21 fflags in a record: 0 for a new knote, then the caller’s, and its low 24 bits for USER', () => {
+  test('K21: fflags in a record: 0 for a new knote, then the caller’s, and its low 24 bits for USER', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     const receipt = EV_ADD | EV_RECEIPT;
@@ -158,7 +158,7 @@ describe('records about changes', () => {
 });
 
 describe('waiting', () => {
-  test('K24 K25 a timeout starts after the changes, passes in full, and is no error', () => {
+  test('K24, K25: a timeout starts after the changes, passes in full, and is no error', () => {
     const world = new KqueueWorld();
     const call = world.startKevent(world.kqueue(), { changes: users(1, 2), timeout: 50 });
     expect(call.waitMessage).toBe('kqread');
@@ -168,7 +168,7 @@ describe('waiting', () => {
     expect(call.result).toBe(0);
   });
 
-  test('K24 without a timeout a call waits for ever, and with a zero one not at all', () => {
+  test('K24: without a timeout a call waits for ever, and with a zero one not at all', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     expect(world.startKevent(kq, { timeout: 0 }).result).toBe(0);
@@ -179,7 +179,7 @@ describe('waiting', () => {
     expect(call.idents).toEqual([1]);
   });
 
-  test('K26 a negative timeout polls, and nanoseconds have no range', () => {
+  test('K26: a negative timeout polls, and nanoseconds have no range', () => {
     const { world, kq } = withReady(1);
     expect(world.startKevent(kq, { timeout: { seconds: -1, nanoseconds: 0 } }).result).toBe(1);
     const empty = world.kqueue();
@@ -191,7 +191,7 @@ describe('waiting', () => {
     expect(call.result).toBe(0);
   });
 
-  test('K27 a wait of 1 ms lasts no less', () => {
+  test('K27: a wait of 1 ms lasts no less', () => {
     const world = new KqueueWorld();
     const call = world.startKevent(world.kqueue(), { timeout: 1 });
     world.advance(0.999);
@@ -200,7 +200,7 @@ describe('waiting', () => {
     expect(call.result).toBe(0);
   });
 
-  test('K28 a timeout of 48 hours is waited out', () => {
+  test('K28: a timeout of 48 hours is waited out', () => {
     const world = new KqueueWorld();
     const hourMs = 3_600_000;
     const call = world.startKevent(world.kqueue(), { timeout: 48 * hourMs });
@@ -215,7 +215,7 @@ describe('waiting', () => {
     expect(call.result).toBe(0);
   });
 
-  test('K29 a signal ends a wait with EINTR, but not a call that finds events', () => {
+  test('K29: a signal ends a wait with EINTR, but not a call that finds events', () => {
     const { world, kq } = withReady(1);
     const waiting = world.startKevent(world.kqueue(), { timeout: null });
     waiting.signal();
@@ -226,12 +226,12 @@ describe('waiting', () => {
     expect(call.result).toBe(1);
   });
 
-  test('K34 a call with an event does not wait for more', () => {
+  test('K34: a call with an event does not wait for more', () => {
     const { world, kq } = withReady(1);
     expect(world.startKevent(kq, { eventCount: 10, timeout: null }).result).toBe(1);
   });
 
-  test('K35 a knote that is no longer true does not end a wait', () => {
+  test('K35: a knote that is no longer true does not end a wait', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     const [near, far] = world.pair();
@@ -248,7 +248,7 @@ describe('waiting', () => {
     expect(timed.result).toBe(0);
   });
 
-  test('K35 a disabled knote does not end a wait, and one woken for nothing waits only the rest', () => {
+  test('K35: a disabled knote does not end a wait, and one woken for nothing waits only the rest', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     const call = world.startKevent(kq, { timeout: 100 });
@@ -261,7 +261,7 @@ describe('waiting', () => {
     expect(call.result).toBe(0);
   });
 
-  test('K36 spurious wake-ups neither end a call nor stop it; the log tells of them once', () => {
+  test('K36: spurious wake-ups neither end a call nor stop it; the log tells of them once', () => {
     const world = new KqueueWorld();
     const kq = world.kqueue();
     world.tune('kern.kq_checkloop', 1000);
@@ -283,7 +283,7 @@ describe('waiting', () => {
 });
 
 describe('collecting', () => {
-  test('K30 events that cannot be stored are EFAULT and are there again', () => {
+  test('K30: events that cannot be stored are EFAULT and are there again', () => {
     const { world, kq } = withReady(3, EV_ADD | EV_ONESHOT);
     world.must(kq, change(EVFILT_USER, 3, EV_ADD | EV_CLEAR, { ...triggered, data: 4 }));
     expect(world.startKevent(kq, { isUnwritable: () => true }).result).toBe(-EFAULT);
@@ -298,14 +298,14 @@ describe('collecting', () => {
     expect(world.collect(kq)).toEqual([]);
   });
 
-  test('K30 batches that were stored before the fault are the result', () => {
+  test('K30: batches that were stored before the fault are the result', () => {
     const { world, kq } = withReady(20, EV_ADD | EV_ONESHOT);
     const call = world.startKevent(kq, { isUnwritable: (stored) => stored >= 8 });
     expect([call.result, call.events.length]).toEqual([8, 8]);
     expect(world.idents(kq)).toEqual([8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
   });
 
-  test('K31 batches go on until no more are ready', () => {
+  test('K31: batches go on until no more are ready', () => {
     const { world, kq } = withReady(10);
     expect(world.idents(kq, 20)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     const many = withReady(24);
@@ -313,7 +313,7 @@ describe('collecting', () => {
     expect(many.world.idents(many.kq, 24).length).toBe(24);
   });
 
-  test('K32 short lists go round fairly', () => {
+  test('K32: short lists go round fairly', () => {
     const { world, kq } = withReady(10);
     const rounds = [world.idents(kq, 4), world.idents(kq, 4), world.idents(kq, 4)];
     expect(rounds).toEqual([
@@ -323,7 +323,7 @@ describe('collecting', () => {
     ]);
   });
 
-  test('K33 no level-triggered knote comes twice from one call', () => {
+  test('K33: no level-triggered knote comes twice from one call', () => {
     const { world, kq } = withReady(1);
     expect(world.idents(kq, 100)).toEqual([0]);
     const eight = withReady(8);

@@ -24,13 +24,13 @@ function listOf(count: number): { list: Klist; knotes: TestKnote[]; told: number
   return { list, knotes, told };
 }
 
-test('K68 the newest knote is told first', () => {
+test('K68: the newest knote is told first', () => {
   const { list, told } = listOf(4);
   list.notify(0);
   expect(told).toEqual([3, 2, 1, 0]);
 });
 
-test('K68 knotes that leave meanwhile are not told, those around them are', () => {
+test('K68: knotes that leave meanwhile are not told, those around them are', () => {
   const { list, knotes, told } = listOf(6);
   knotes[4]!.activate = () => {
     for (const gone of [3, 4, 2, 5]) list.remove(knotes[gone]!);
@@ -40,7 +40,7 @@ test('K68 knotes that leave meanwhile are not told, those around them are', () =
   expect(list.size).toBe(2);
 });
 
-test('K68 a knote that comes meanwhile is told the next time', () => {
+test('K68: a knote that comes meanwhile is told the next time', () => {
   const { list, knotes, told } = listOf(3);
   list.remove(knotes[1]!);
   knotes[2]!.activate = () => {
@@ -52,7 +52,7 @@ test('K68 a knote that comes meanwhile is told the next time', () => {
   expect(told).toEqual([2, 0, 1, 2, 0]);
 });
 
-test('K68 a notification within a notification takes knotes out of both', () => {
+test('K68: a notification within a notification takes knotes out of both', () => {
   const { list, knotes, told } = listOf(3);
   let isInner = false;
   knotes[2]!.activate = () => {
@@ -68,7 +68,7 @@ test('K68 a notification within a notification takes knotes out of both', () => 
   expect(told).toEqual([2, 2, 1]);
 });
 
-test('K68 clearing lets every knote go, once, newest first', () => {
+test('K68: clearing lets every knote go, once, newest first', () => {
   const { list, knotes, told } = listOf(3);
   knotes[2]!.activate = () => {
     list.remove(knotes[1]!);

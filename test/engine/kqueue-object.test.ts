@@ -19,7 +19,7 @@ import { change, kqueueOf, KqueueWorld } from '../support/kqueue.ts';
 
 const triggered = { fflags: NOTE_TRIGGER };
 
-test('K1 a new kqueue is open for reading and writing with nothing pending', () => {
+test('K1: a new kqueue is open for reading and writing with nothing pending', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   expect([kq.readable, kq.writable]).toEqual([true, true]);
@@ -27,20 +27,20 @@ test('K1 a new kqueue is open for reading and writing with nothing pending', () 
   expect(world.kqueues.kqueues.size).toBe(1);
 });
 
-test.each([-EMFILE, -ENFILE])('K1 a kqueue that gets no descriptor is not made (%i)', (errno) => {
+test.each([-EMFILE, -ENFILE])('K1: a kqueue that gets no descriptor is not made (%i)', (errno) => {
   const world = new KqueueWorld();
   expect(createKqueue(world.kqueues, { allocate: () => errno }, user)).toBe(errno);
   expect(world.kqueues.kqueues.size).toBe(0);
 });
 
-test('K2 a kqueue file is written to make changes and read to take events', () => {
+test('K2: a kqueue file is written to make changes and read to take events', () => {
   const world = new KqueueWorld();
   const kq = world.textFile();
   expect(world.write(kq, 'add user 1 trigger\n').result).toBe(19);
   expect(world.read(kq, 100).text).toBe('user 1 data=0 flags=- fflags=0 udata=-\n');
 });
 
-test('K3 stat shows the pending count, the record size and a FIFO without mode bits', () => {
+test('K3: stat shows the pending count, the record size and a FIFO without mode bits', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   expect(kqueueOf(kq).stat).toEqual({ mode: 0o010000, sizeBytes: 0, blockSizeBytes: 32 });
@@ -48,7 +48,7 @@ test('K3 stat shows the pending count, the record size and a FIFO without mode b
   expect(kqueueOf(kq).stat).toEqual({ mode: 0o010000, sizeBytes: 2, blockSizeBytes: 32 });
 });
 
-test('K4 ioctls are FIOASYNC and FIOSETOWN, and nothing else', () => {
+test('K4: ioctls are FIOASYNC and FIOSETOWN, and nothing else', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   expect(world.ioctl(kq, Ioctl.FIOASYNC, 1).result).toBe(0);
@@ -67,7 +67,7 @@ test('K4 ioctls are FIOASYNC and FIOSETOWN, and nothing else', () => {
   }
 });
 
-test('K5 the owner gets one SIGIO when the queue stops being empty, and only in async mode', () => {
+test('K5: the owner gets one SIGIO when the queue stops being empty, and only in async mode', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   world.ioctl(kq, Ioctl.FIOSETOWN, 500);
@@ -82,7 +82,7 @@ test('K5 the owner gets one SIGIO when the queue stops being empty, and only in 
   expect(world.host.sigio).toEqual([500, 500]);
 });
 
-test('K6 a kqueue watched from another shows its pending count, never EV_EOF', () => {
+test('K6: a kqueue watched from another shows its pending count, never EV_EOF', () => {
   const world = new KqueueWorld();
   const a = world.kqueue();
   const b = world.kqueue();
@@ -99,7 +99,7 @@ test('K6 a kqueue watched from another shows its pending count, never EV_EOF', (
   expect(world.collect(b)).toEqual([]);
 });
 
-test('K6 other filters of a kqueue are EOPNOTSUPP', () => {
+test('K6: other filters of a kqueue are EOPNOTSUPP', () => {
   const world = new KqueueWorld();
   const fd = world.descriptor(world.kqueue());
   const b = world.kqueue();
@@ -109,7 +109,7 @@ test('K6 other filters of a kqueue are EOPNOTSUPP', () => {
   expect(kqueueOf(b).knoteCount).toBe(0);
 });
 
-test('K7 what a kqueue queues wakes those who wait for a kqueue that watches it, through any number of them', () => {
+test('K7: what a kqueue queues wakes those who wait for a kqueue that watches it, through any number of them', () => {
   const world = new KqueueWorld();
   const queues = Array.from({ length: 20_000 }, () => world.kqueue());
   queues.slice(1).forEach((outer, index) => {
@@ -121,7 +121,7 @@ test('K7 what a kqueue queues wakes those who wait for a kqueue that watches it,
   expect(call.events).toMatchObject([{ filter: EVFILT_READ, data: 1 }]);
 });
 
-test('K7 an edge-triggered watcher fires for each event that the watched kqueue queues', () => {
+test('K7: an edge-triggered watcher fires for each event that the watched kqueue queues', () => {
   const world = new KqueueWorld();
   const inner = world.kqueue();
   const outer = world.kqueue();
@@ -133,7 +133,7 @@ test('K7 an edge-triggered watcher fires for each event that the watched kqueue 
   }
 });
 
-test('K7 a poller of a kqueue hears of each event, and sees what a read would get', () => {
+test('K7: a poller of a kqueue hears of each event, and sees what a read would get', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   let heard = 0;
@@ -148,7 +148,7 @@ test('K7 a poller of a kqueue hears of each event, and sees what a read would ge
   expect(world.poll(kq, POLLIN)).toBe(0);
 });
 
-test('K8 a kqueue that ends takes its knotes along without an event, timers and owner too', () => {
+test('K8: a kqueue that ends takes its knotes along without an event, timers and owner too', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   const outer = world.kqueue();
@@ -169,7 +169,7 @@ test('K8 a kqueue that ends takes its knotes along without an event, timers and 
   expect([kqueueOf(outer).knoteCount, world.kqueues.kqueues.size]).toEqual([0, 1]);
 });
 
-test('K8 knotes that watch a kqueue by name go with it', () => {
+test('K8: knotes that watch a kqueue by name go with it', () => {
   const world = new KqueueWorld();
   const inner = world.kqueue();
   const outer = world.kqueue();
@@ -182,7 +182,7 @@ test('K8 knotes that watch a kqueue by name go with it', () => {
   expect([kqueueOf(outer).knoteCount, kqueueOf(outer).count]).toEqual([0, 0]);
 });
 
-test('K8 knotes of one ident in several processes all go with their kqueue', () => {
+test('K8: knotes of one ident in several processes all go with their kqueue', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   const files = [1, 2, 3].map((pid) => {
@@ -201,7 +201,7 @@ test('K8 knotes of one ident in several processes all go with their kqueue', () 
   expect([queue.knoteCount, queue.count]).toEqual([0, 0]);
 });
 
-test('K9 a kqueue that is closed while a call waits in it lives on until the call is done', () => {
+test('K9: a kqueue that is closed while a call waits in it lives on until the call is done', () => {
   const world = new KqueueWorld();
   const kq = world.kqueue();
   const queue = kqueueOf(kq);
@@ -214,7 +214,7 @@ test('K9 a kqueue that is closed while a call waits in it lives on until the cal
   expect([queue.knoteCount, queue.isTerminated]).toEqual([0, true]);
 });
 
-test('K10 fork leaves out what kqueue(2) made, and shares an open control file', () => {
+test('K10: fork leaves out what kqueue(2) made, and shares an open control file', () => {
   const world = new KqueueWorld();
   const control = world.textFile();
   const isInheritedByFork = (file: File): boolean => handleOf(file)?.isDescriptor !== true;
@@ -229,7 +229,7 @@ test('K10 fork leaves out what kqueue(2) made, and shares an open control file',
   expect(world.idents(control)).toEqual([1]);
 });
 
-test('K11 the tunables have their defaults and take any int', () => {
+test('K11: the tunables have their defaults and take any int', () => {
   const world = new KqueueWorld();
   const defaults = { 'kern.kq_calloutmax': 4096, 'kern.kq_checkloop': 1_000_000, 'kern.kq_wakeup_one': 1 };
   for (const [name, value] of Object.entries(defaults)) {

@@ -41,7 +41,7 @@ function proc(pid: number, fflags = 0, flags = EV_ADD): ReturnType<typeof change
 }
 
 describe('PROC', () => {
-  test('K100 an unknown process is ESRCH, an unreaped one is found for NOTE_EXIT only and fires at once', () => {
+  test('K100: an unknown process is ESRCH, an unreaped one is found for NOTE_EXIT only and fires at once', () => {
     const { world, kq } = setUp();
     expect(world.apply(kq, proc(999_999, NOTE_EXIT))).toBe(-ESRCH);
     expect(world.apply(kq, change(EVFILT_PROC, 2n ** 60n))).toBe(-ESRCH);
@@ -52,7 +52,7 @@ describe('PROC', () => {
     expect([kqueueOf(kq).knoteCount, world.kqueues.processes.size]).toEqual([0, 0]);
   });
 
-  test('K101 any process that the host lets the caller see may be watched', () => {
+  test('K101: any process that the host lets the caller see may be watched', () => {
     const { world, kq } = setUp(1, 2);
     world.must(kq, proc(1, everything));
     world.processes.refused.set(2, -EACCES);
@@ -60,7 +60,7 @@ describe('PROC', () => {
     expect(world.kqueues.processes.size).toBe(1);
   });
 
-  test('K101 without the host’s help PROC and SIGNAL are EOPNOTSUPP', () => {
+  test('K101: without the host’s help PROC and SIGNAL are EOPNOTSUPP', () => {
     const world = new KqueueWorld({ processEvents: null });
     const kq = world.kqueue();
     expect(world.apply(kq, proc(500, NOTE_EXIT))).toBe(-EOPNOTSUPP);
@@ -68,7 +68,7 @@ describe('PROC', () => {
     expect(kqueueOf(kq).knoteCount).toBe(0);
   });
 
-  test('K102 K103 notes add up until delivery, and EV_CLEAR is always on', () => {
+  test('K102, K103: notes add up until delivery, and EV_CLEAR is always on', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, everything));
     world.processes.fork(7, 8);
@@ -79,7 +79,7 @@ describe('PROC', () => {
     expect(world.collect(kq)).toMatchObject([{ fflags: NOTE_EXEC }]);
   });
 
-  test('K103 notes that were not asked for are not told', () => {
+  test('K103: notes that were not asked for are not told', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_EXEC));
     world.must(world.kqueue(), proc(7, NOTE_FORK));
@@ -87,7 +87,7 @@ describe('PROC', () => {
     expect(world.collect(kq)).toEqual([]);
   });
 
-  test('K104 an exit has the wait status as data, three flags, and ends the knote', () => {
+  test('K104: an exit has the wait status as data, three flags, and ends the knote', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_EXIT));
     world.processes.exit(7, 0x300);
@@ -98,7 +98,7 @@ describe('PROC', () => {
     expect(kqueueOf(kq).knoteCount).toBe(0);
   });
 
-  test('K105 an exit is delivered to a knote that did not ask for it', () => {
+  test('K105: an exit is delivered to a knote that did not ask for it', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_FORK));
     world.processes.exit(7, 9);
@@ -106,7 +106,7 @@ describe('PROC', () => {
     expect(kqueueOf(kq).knoteCount).toBe(0);
   });
 
-  test('K106 tracking makes a like knote for each child, over generations', () => {
+  test('K106: tracking makes a like knote for each child, over generations', () => {
     const { world, kq } = setUp(7);
     const asked = everything + NOTE_TRACK;
     world.must(kq, change(EVFILT_PROC, 7, EV_ADD, { fflags: asked, udata: 5 }));
@@ -129,7 +129,7 @@ describe('PROC', () => {
     expect([kqueueOf(kq).knoteCount, world.processes.watches.size]).toEqual([0, 0]);
   });
 
-  test('K106 a child that ends before anybody looks has one event with all of it', () => {
+  test('K106: a child that ends before anybody looks has one event with all of it', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_EXIT + NOTE_TRACK));
     world.processes.fork(7, 8);
@@ -137,14 +137,14 @@ describe('PROC', () => {
     expect(world.collect(kq)).toMatchObject([{ ident: 8, fflags: NOTE_EXIT + NOTE_CHILD, data: 0x100 }]);
   });
 
-  test('K106 a child of a knote that is disabled or one-shot is watched all the same', () => {
+  test('K106: a child of a knote that is disabled or one-shot is watched all the same', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_TRACK, EV_ADD | EV_DISABLE));
     world.processes.fork(7, 8);
     expect(world.idents(kq)).toEqual([8]);
   });
 
-  test('K107 a child that cannot be tracked shows in its parent’s event', () => {
+  test('K107: a child that cannot be tracked shows in its parent’s event', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_TRACK));
     world.processes.refused.set(8, -ESRCH);
@@ -153,20 +153,20 @@ describe('PROC', () => {
     expect(kqueueOf(kq).knoteCount).toBe(1);
   });
 
-  test('K108 tracking without NOTE_FORK has an event for the child only', () => {
+  test('K108: tracking without NOTE_FORK has an event for the child only', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_TRACK));
     world.processes.fork(7, 8);
     expect(world.idents(kq)).toEqual([8]);
   });
 
-  test('K109 a caller cannot set the internal bit', () => {
+  test('K109: a caller cannot set the internal bit', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_EXIT, EV_ADD | 0x2000));
     expect(world.collect(kq)).toEqual([]);
   });
 
-  test('K110 a knote can be deleted after its process is gone, and its pending event goes too', () => {
+  test('K110: a knote can be deleted after its process is gone, and its pending event goes too', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_EXIT));
     world.processes.exit(7, 0);
@@ -175,7 +175,7 @@ describe('PROC', () => {
     expect(world.apply(kq, proc(7, 0, EV_DELETE))).toBe(-ENOENT);
   });
 
-  test('K122 enabling a PROC knote with zeros leaves what it watches for', () => {
+  test('K122: enabling a PROC knote with zeros leaves what it watches for', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_FORK), proc(7, 0, EV_DISABLE), proc(7, 0, EV_ENABLE));
     world.processes.fork(7, 8);
@@ -196,7 +196,7 @@ describe('PROC', () => {
 });
 
 describe('what the host is asked for', () => {
-  test('K101 exactly what knotes want, and nothing when there are none', () => {
+  test('K101: exactly what knotes want, and nothing when there are none', () => {
     const { world, kq } = setUp(7);
     const other = world.kqueue();
     const { Exit, Fork, Exec, Signal } = ProcessEventKind;
@@ -216,7 +216,7 @@ describe('what the host is asked for', () => {
 });
 
 describe('what happened before a call', () => {
-  test('K24 K102 K111 a call that does not wait returns what the host had not told yet', () => {
+  test('K24, K102, K111: a call that does not wait returns what the host had not told yet', () => {
     const { world, kq } = setUp(7);
     world.must(kq, proc(7, NOTE_EXIT), change(EVFILT_SIGNAL, 10));
     world.processes.untold.push(() => {
@@ -229,7 +229,7 @@ describe('what happened before a call', () => {
     ]);
   });
 
-  test('K6 so do poll, and a queue that watches the queue', () => {
+  test('K6: so do poll, and a queue that watches the queue', () => {
     const { world, kq } = setUp(7);
     const outer = world.kqueue();
     world.must(kq, change(EVFILT_SIGNAL, 10));
@@ -267,7 +267,7 @@ describe('what happened before a call', () => {
     expect(asked()).toEqual([0, 0, 0]);
   });
 
-  test('K6 a queue that does not watch other queues any more does not ask', () => {
+  test('K6: a queue that does not watch other queues any more does not ask', () => {
     const { world, kq } = setUp();
     const outer = world.kqueue();
     const descriptor = world.descriptor(kq);
@@ -281,7 +281,7 @@ describe('what happened before a call', () => {
 });
 
 describe('SIGNAL', () => {
-  test('K111 signals sent to the process that opened the kqueue are counted, and EV_CLEAR is on', () => {
+  test('K111: signals sent to the process that opened the kqueue are counted, and EV_CLEAR is on', () => {
     const { world, kq } = setUp(7);
     world.must(kq, change(EVFILT_SIGNAL, 10, EV_ADD, { udata: 3 }));
     for (let sent = 0; sent < 3; sent++) world.processes.signal(500, 10);
@@ -293,7 +293,7 @@ describe('SIGNAL', () => {
     expect(world.collect(kq)).toEqual([]);
   });
 
-  test('K111 the number is not validated, and the opener counts, not the caller', () => {
+  test('K111: the number is not validated, and the opener counts, not the caller', () => {
     const { world, kq } = setUp(7);
     const credentials = { uid: 1000, gid: 1000, pid: 7 };
     world.startKevent(kq, { changes: [change(EVFILT_SIGNAL, 9999)], eventCount: 0, credentials });
@@ -302,7 +302,7 @@ describe('SIGNAL', () => {
     expect(kqueueOf(kq).knoteCount).toBe(2);
   });
 
-  test('K111 knotes of a process that has ended stay silent and can be deleted', () => {
+  test('K111: knotes of a process that has ended stay silent and can be deleted', () => {
     const { world, kq } = setUp();
     world.must(kq, change(EVFILT_SIGNAL, 10));
     world.processes.exit(500, 0);

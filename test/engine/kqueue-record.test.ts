@@ -40,7 +40,7 @@ function setUp(mode = 'rwn') {
 
 const user1 = (flags = EV_ADD, fflags = NOTE_TRIGGER) => change(EVFILT_USER, 1, flags, { fflags });
 
-test('K3 a record has 32 bytes, little-endian, with its fields where section 4.4 puts them', () => {
+test('K3: a record has 32 bytes, little-endian, with its fields where section 4.4 puts them', () => {
   const event = {
     ...change(EVFILT_READ, 0x0102030405),
     flags: 0x8021,
@@ -67,14 +67,14 @@ test.each([
   expect(decodeChange(viewOf(bytesFor(event)), 0)).toEqual(event);
 });
 
-test('K15 text values in records: a path is no descriptor, a token is its number or 0', () => {
+test('K15: text values in records: a path is no descriptor, a token is its number or 0', () => {
   const record = (udata: string) =>
     decodeChange(viewOf(bytesFor({ ...change(EVFILT_READ, 'pipes/a'), udata })), 0);
   expect(record('job')).toMatchObject({ ident: PATH_IDENT, udata: 0 });
   expect(record('0x10')).toMatchObject({ udata: 16 });
 });
 
-test('K2 records that are written are changes, and those that are read are events', () => {
+test('K2: records that are written are changes, and those that are read are events', () => {
   const { world, kq, read } = setUp();
   expect(world.write(kq, bytesFor(user1(EV_ADD | EV_CLEAR), change(EVFILT_USER, 2))).result).toBe(64);
   expect(read()).toMatchObject([{ ident: 1, flags: EV_ADD | EV_CLEAR }]);
@@ -82,7 +82,7 @@ test('K2 records that are written are changes, and those that are read are event
   expect(kqueueOf(kq).knoteCount).toBe(2);
 });
 
-test('K17 a read takes records about changes first, and no events with them', () => {
+test('K17: a read takes records about changes first, and no events with them', () => {
   const { world, kq, read } = setUp();
   world.write(
     kq,
@@ -93,7 +93,7 @@ test('K17 a read takes records about changes first, and no events with them', ()
   expect(read()).toMatchObject([{ ident: 1, flags: EV_ADD }]);
 });
 
-test('K13 a length that is no number of records is EINVAL, and changes nothing', () => {
+test('K13: a length that is no number of records is EINVAL, and changes nothing', () => {
   const { world, kq } = setUp();
   for (const length of [1, 31, 33, 63]) {
     expect(world.write(kq, bytesFor(user1(), user1()).subarray(0, length)).result).toBe(-EINVAL);
@@ -102,7 +102,7 @@ test('K13 a length that is no number of records is EINVAL, and changes nothing',
   expect(kqueueOf(kq).knoteCount).toBe(0);
 });
 
-test('K31 a read takes n/32 events, and with less than 32 bytes it is EINVAL', () => {
+test('K31: a read takes n/32 events, and with less than 32 bytes it is EINVAL', () => {
   const { world, kq, read } = setUp();
   world.must(kq, ...[1, 2, 3].map((ident) => change(EVFILT_USER, ident, EV_ADD, { fflags: NOTE_TRIGGER })));
   for (const count of [1, 31]) expect(read(count)).toBe(-EINVAL);
@@ -111,7 +111,7 @@ test('K31 a read takes n/32 events, and with less than 32 bytes it is EINVAL', (
   expect(read(32)).toMatchObject([{ ident: 3 }]);
 });
 
-test('K13 K30 faults: whole batches of a write count, and events are there again', () => {
+test('K13, K30: faults: whole batches of a write count, and events are there again', () => {
   const { world, kq, read } = setUp();
   const users = Array.from({ length: 9 }, (_, ident) =>
     change(EVFILT_USER, ident, EV_ADD | EV_CLEAR, { fflags: NOTE_TRIGGER }),
@@ -127,7 +127,7 @@ test('K13 K30 faults: whole batches of a write count, and events are there again
   expect(read()).toMatchObject([{ ident: 1, flags: EV_ERROR }]);
 });
 
-test('K18 K19 a file that cannot be read gets its errors from the write', () => {
+test('K18, K19: a file that cannot be read gets its errors from the write', () => {
   const { world, kq } = setUp('w');
   expect(
     world.write(kq, bytesFor(user1(EV_ADD | EV_RECEIPT), change(EVFILT_USER, 5, EV_DELETE))).result,
@@ -140,7 +140,7 @@ test('K18 K19 a file that cannot be read gets its errors from the write', () => 
   expect(world.read(kq, 32).result).toBe(-EBADF);
 });
 
-test('K24 a blocking read waits for an event or a record', () => {
+test('K24: a blocking read waits for an event or a record', () => {
   const { world, kq } = setUp('rw');
   const call = world.read(kq, 64);
   expect(call.waitMessage).toBe('kqread');
@@ -154,7 +154,7 @@ test('K24 a blocking read waits for an event or a record', () => {
   expect(decodeChange(viewOf(third.bytes), 0)).toMatchObject({ flags: EV_ERROR, data: ENOENT });
 });
 
-test('K18 K19 a file has room for the records of one write of 1 MiB that nobody reads', () => {
+test('K18, K19: a file has room for the records of one write of 1 MiB that nobody reads', () => {
   const { world, kq, read } = setUp();
   const failing = change(EVFILT_USER, 5, EV_DELETE);
   const full = bytesFor(...Array.from({ length: 32_768 }, () => failing));

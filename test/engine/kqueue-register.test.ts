@@ -45,14 +45,14 @@ function ready() {
 }
 
 describe('finding the knote', () => {
-  test.each([0, 1, 15, -10, -32768, 32767])('K37 filter %i is EINVAL', (filter) => {
+  test.each([0, 1, 15, -10, -32768, 32767])('K37: filter %i is EINVAL', (filter) => {
     const { world, kq } = setUp();
     expect(world.apply(kq, change(filter, 1))).toBe(-EINVAL);
     expect(world.apply(kq, change(filter, 1, EV_DELETE))).toBe(-EINVAL);
   });
 
   test.each(fileFilters)(
-    'K38 filter %i of a descriptor that is not open is EBADF, a delete too',
+    'K38: filter %i of a descriptor that is not open is EBADF, a delete too',
     (filter) => {
       const { world, kq } = setUp();
       expect(world.apply(kq, change(filter, 99))).toBe(-EBADF);
@@ -60,7 +60,7 @@ describe('finding the knote', () => {
     },
   );
 
-  test('K39 there is one knote for each filter and ident, and a duplicated descriptor is another ident', () => {
+  test('K39: there is one knote for each filter and ident, and a duplicated descriptor is another ident', () => {
     const { world, kq, near, far, fd } = setUp();
     world.must(kq, change(EVFILT_READ, fd), change(EVFILT_READ, fd), change(EVFILT_WRITE, fd));
     world.must(kq, change(EVFILT_USER, fd), change(EVFILT_TIMER, fd, EV_ADD, { data: 1000 }));
@@ -74,7 +74,7 @@ describe('finding the knote', () => {
   });
 
   test.each([0, EV_DELETE, EV_ENABLE, EV_DISABLE, EV_CLEAR])(
-    'K40 flags %i of no knote are ENOENT',
+    'K40: flags %i of no knote are ENOENT',
     (flags) => {
       const { world, kq, fd } = setUp();
       expect(world.apply(kq, change(EVFILT_USER, 1, flags))).toBe(-ENOENT);
@@ -82,7 +82,7 @@ describe('finding the knote', () => {
     },
   );
 
-  test('K57 an ident too large for a descriptor is EBADF, and nobody is asked for it', () => {
+  test('K57: an ident too large for a descriptor is EBADF, and nobody is asked for it', () => {
     const { world, kq, near, fd } = setUp();
     world.resolve = () => near;
     for (const ident of [0x1_0000_0000 + fd, 2 ** 31, 2n ** 63n, 2n ** 64n - 1n]) {
@@ -91,14 +91,14 @@ describe('finding the knote', () => {
     world.must(kq, change(EVFILT_READ, 2 ** 31 - 1));
   });
 
-  test('K58 ten thousand knotes without descriptors are found and fire', () => {
+  test('K58: ten thousand knotes without descriptors are found and fire', () => {
     const { world, kq } = setUp();
     for (let ident = 0; ident < 10_000; ident++) world.must(kq, change(EVFILT_USER, ident));
     for (let ident = 9999; ident >= 0; ident--) world.must(kq, change(EVFILT_USER, ident, 0, triggered));
     expect(world.idents(kq, 20_000)).toEqual(Array.from({ length: 10_000 }, (_, index) => 9999 - index));
   });
 
-  test('K125 a descriptor in a change belongs to the process that makes the change', () => {
+  test('K125: a descriptor in a change belongs to the process that makes the change', () => {
     const { world, kq, fd } = ready();
     const other = { ...user, pid: 501 };
     const [otherEnd, otherFar] = world.pair();
@@ -113,7 +113,7 @@ describe('finding the knote', () => {
     expect(world.collect(kq)).toMatchObject([{ ident: fd, data: 1 }]);
   });
 
-  test('K125 one descriptor number of two processes is two knotes, each deleted by its own process', () => {
+  test('K125: one descriptor number of two processes is two knotes, each deleted by its own process', () => {
     const { world, kq, near } = ready();
     const [otherEnd, otherFar] = world.pair();
     world.write(otherFar, 'x');
@@ -142,7 +142,7 @@ describe('paths', () => {
     return setup;
   }
 
-  test('K39 a path is an ident of its own, and one knote however often it is added', () => {
+  test('K39: a path is an ident of its own, and one knote however often it is added', () => {
     const { world, kq, fd } = withPath();
     world.must(kq, change(EVFILT_READ, 'pipes/a'), change(EVFILT_READ, 'pipes/a'), change(EVFILT_READ, fd));
     expect(world.idents(kq)).toEqual(['pipes/a', fd]);
@@ -150,7 +150,7 @@ describe('paths', () => {
     expect(world.apply(kq, change(EVFILT_USER, 'pipes/a'))).toBe(-EINVAL);
   });
 
-  test('K44 a knote whose path is gone is still changed and deleted by it', () => {
+  test('K44: a knote whose path is gone is still changed and deleted by it', () => {
     const { world, kq } = withPath();
     world.must(kq, change(EVFILT_READ, 'pipes/a'));
     world.paths.delete('pipes/a');
@@ -164,7 +164,7 @@ describe('paths', () => {
     expect(world.apply(kq, change(EVFILT_READ, 'pipes/a', EV_DELETE))).toBe(-ENOTDIR);
   });
 
-  test('K39 adding a path that names another object by now replaces the knote', () => {
+  test('K39: adding a path that names another object by now replaces the knote', () => {
     const { world, kq } = withPath();
     world.must(kq, change(EVFILT_READ, 'pipes/a', EV_ADD | EV_CLEAR));
     const [other, otherFar] = world.pair();
@@ -179,14 +179,14 @@ describe('paths', () => {
 });
 
 describe('adding', () => {
-  test('K41 a new knote keeps fflags and data as parameters, and what events show starts at 0', () => {
+  test('K41: a new knote keeps fflags and data as parameters, and what events show starts at 0', () => {
     const { world, kq } = setUp();
     world.must(kq, change(EVFILT_TIMER, 1, EV_ADD, { data: 50, fflags: 3, udata: 8 }));
     world.advance(50);
     expect(world.collect(kq)).toMatchObject([{ data: 1, fflags: 0, udata: 8 }]);
   });
 
-  test('K42 a knote whose filter refuses it is gone', () => {
+  test('K42: a knote whose filter refuses it is gone', () => {
     const { world, kq } = setUp();
     expect(world.apply(kq, change(EVFILT_PROC, 999))).toBe(-ESRCH);
     expect(world.apply(kq, change(EVFILT_PROC, 999, EV_DELETE))).toBe(-ENOENT);
@@ -194,13 +194,13 @@ describe('adding', () => {
     kqueueOf(kq).checkInvariants();
   });
 
-  test('K43 an object that is ready is reported in the call that adds it', () => {
+  test('K43: an object that is ready is reported in the call that adds it', () => {
     const { world, kq, fd } = ready();
     const call = world.startKevent(kq, { changes: [change(EVFILT_READ, fd)], timeout: null });
     expect(call.events).toMatchObject([{ ident: fd, data: 3 }]);
   });
 
-  test('K47 EV_ADD together with EV_DELETE adds', () => {
+  test('K47: EV_ADD together with EV_DELETE adds', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DELETE));
     expect(world.idents(kq)).toEqual([fd]);
@@ -208,7 +208,7 @@ describe('adding', () => {
     expect(world.idents(kq)).toEqual([fd]);
   });
 
-  test('K112 AIO is always ENXIO', () => {
+  test('K112: AIO is always ENXIO', () => {
     const { world, kq } = setUp();
     for (const ident of [0, 1, 2n ** 60n]) {
       expect(world.apply(kq, change(EVFILT_AIO, ident))).toBe(-ENXIO);
@@ -216,7 +216,7 @@ describe('adding', () => {
     expect(world.apply(kq, change(EVFILT_AIO, 0, EV_DELETE))).toBe(-ENOENT);
   });
 
-  test('K118 K119 errors of the watched object are those of the registration', () => {
+  test('K118, K119: errors of the watched object are those of the registration', () => {
     const { world, kq, far, fd } = setUp();
     expect(world.apply(kq, change(EVFILT_EXCEPT, fd))).toBe(-EINVAL);
     const { reader } = world.fifoEnds();
@@ -225,7 +225,7 @@ describe('adding', () => {
     expect(world.apply(kq, change(EVFILT_WRITE, fd))).toBe(-EPIPE);
   });
 
-  test('K120 a kqueue that would watch itself, directly or through others, is EINVAL', () => {
+  test('K120: a kqueue that would watch itself, directly or through others, is EINVAL', () => {
     const world = new KqueueWorld();
     const queues = Array.from({ length: 4 }, () => world.kqueue());
     const numbers = queues.map((queue) => world.descriptor(queue));
@@ -240,7 +240,7 @@ describe('adding', () => {
     world.must(queues[0]!, change(EVFILT_READ, numbers[2]!));
   });
 
-  test('K123 a ready object added disabled passes through the queue, and a waiter waits on', () => {
+  test('K123: a ready object added disabled passes through the queue, and a waiter waits on', () => {
     const { world, kq, fd } = ready();
     const call = world.startKevent(kq, { timeout: 500 });
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE));
@@ -250,7 +250,7 @@ describe('adding', () => {
     expect(call.result).toBe(0);
   });
 
-  test('K126 several changes of one knote are applied in turn', () => {
+  test('K126: several changes of one knote are applied in turn', () => {
     const { world, kq, fd } = ready();
     world.must(
       kq,
@@ -264,7 +264,7 @@ describe('adding', () => {
 });
 
 describe('modifying', () => {
-  test('K44 a modification replaces udata, a mere enable too', () => {
+  test('K44: a modification replaces udata, a mere enable too', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD, { udata: 7 }));
     world.must(kq, change(EVFILT_READ, fd, EV_DISABLE), change(EVFILT_READ, fd, EV_ENABLE));
@@ -273,7 +273,7 @@ describe('modifying', () => {
     expect(world.collect(kq)).toMatchObject([{ udata: 2n ** 63n }]);
   });
 
-  test('K44 TIMER keeps its values without EV_ADD, and takes them with it', () => {
+  test('K44: TIMER keeps its values without EV_ADD, and takes them with it', () => {
     const { world, kq } = setUp();
     world.must(kq, change(EVFILT_TIMER, 1, EV_ADD, { data: 10, udata: 7 }));
     world.must(kq, change(EVFILT_TIMER, 1, 0, { data: 1, udata: 8 }));
@@ -284,7 +284,7 @@ describe('modifying', () => {
     expect(world.collect(kq)).toMatchObject([{ data: 21, udata: 8 }]);
   });
 
-  test('K45 adding again leaves the flags as they were', () => {
+  test('K45: adding again leaves the flags as they were', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd));
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_ONESHOT | EV_CLEAR | EV_DISPATCH));
@@ -293,7 +293,7 @@ describe('modifying', () => {
     }
   });
 
-  test('K46 binary events carry the creation flags, action bits and all', () => {
+  test('K46: binary events carry the creation flags, action bits and all', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_CLEAR));
     expect(world.collect(kq)).toMatchObject([{ flags: 0x21 }]);
@@ -301,7 +301,7 @@ describe('modifying', () => {
     expect(world.collect(kq)).toMatchObject([{ flags: 0x09 }]);
   });
 
-  test('K48 EV_DELETE removes the knote and its pending event at once, whatever other bits say', () => {
+  test('K48: EV_DELETE removes the knote and its pending event at once, whatever other bits say', () => {
     const { world, kq, fd, far, near } = ready();
     world.must(kq, change(EVFILT_READ, fd));
     expect(kqueueOf(kq).count).toBe(1);
@@ -312,7 +312,7 @@ describe('modifying', () => {
     expect(world.collect(kq)).toEqual([]);
   });
 
-  test('K49 K59 a disabled knote counts as pending until a scan meets it, and stays active', () => {
+  test('K49, K59: a disabled knote counts as pending until a scan meets it, and stays active', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE));
     expect(kqueueOf(kq).stat.sizeBytes).toBe(1);
@@ -322,7 +322,7 @@ describe('modifying', () => {
     expect(world.idents(kq)).toEqual([fd]);
   });
 
-  test('K50 EV_ENABLE queues a knote that became active while it was disabled', () => {
+  test('K50: EV_ENABLE queues a knote that became active while it was disabled', () => {
     const { world, kq, fd, far } = setUp();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE));
     world.write(far, 'abc');
@@ -333,13 +333,13 @@ describe('modifying', () => {
     expect(world.idents(kq)).toEqual([fd]);
   });
 
-  test('K51 EV_DISABLE and EV_ENABLE in one change leave the knote enabled', () => {
+  test('K51: EV_DISABLE and EV_ENABLE in one change leave the knote enabled', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISABLE | EV_ENABLE));
     expect(world.idents(kq)).toEqual([fd]);
   });
 
-  test('K52 EV_ADD of a disabled knote leaves it disabled', () => {
+  test('K52: EV_ADD of a disabled knote leaves it disabled', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd), change(EVFILT_READ, fd, EV_DISABLE), change(EVFILT_READ, fd));
     expect(world.collect(kq)).toEqual([]);
@@ -347,7 +347,7 @@ describe('modifying', () => {
     expect(world.idents(kq)).toEqual([fd]);
   });
 
-  test('K53 activity of a disabled knote is remembered', () => {
+  test('K53: activity of a disabled knote is remembered', () => {
     const { world, kq } = setUp();
     world.must(kq, change(EVFILT_USER, 1, EV_ADD | EV_CLEAR), change(EVFILT_USER, 1, EV_DISABLE));
     world.must(kq, change(EVFILT_USER, 1, 0, triggered));
@@ -358,7 +358,7 @@ describe('modifying', () => {
 });
 
 describe('closing', () => {
-  test('K54 an event of a descriptor that is closed before it is taken comes at most once', () => {
+  test('K54: an event of a descriptor that is closed before it is taken comes at most once', () => {
     const { world, kq, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_ONESHOT));
     const call = world.keventCall(kq, { timeout: 50 });
@@ -370,7 +370,7 @@ describe('closing', () => {
     expect(world.apply(kq, change(EVFILT_READ, fd, EV_DELETE))).toBe(-EBADF);
   });
 
-  test('K55 closing a descriptor removes its knotes of every kqueue, pending ones too', () => {
+  test('K55: closing a descriptor removes its knotes of every kqueue, pending ones too', () => {
     const { world, kq, fd, far } = ready();
     const other = world.kqueue();
     world.must(
@@ -389,7 +389,7 @@ describe('closing', () => {
     kqueueOf(kq).checkInvariants();
   });
 
-  test('K56 closing a duplicate leaves the knote of the descriptor alone', () => {
+  test('K56: closing a duplicate leaves the knote of the descriptor alone', () => {
     const { world, kq, near, fd } = ready();
     const duplicate = world.descriptor(near);
     world.must(kq, change(EVFILT_READ, fd));
@@ -399,7 +399,7 @@ describe('closing', () => {
     expect(world.idents(kq)).toEqual([]);
   });
 
-  test('K55 closing the descriptor ends its knotes although a duplicate keeps the file open', () => {
+  test('K55: closing the descriptor ends its knotes although a duplicate keeps the file open', () => {
     const { world, kq, near, far, fd } = ready();
     const duplicate = world.descriptor(near);
     world.must(kq, change(EVFILT_READ, fd), change(EVFILT_WRITE, fd), change(EVFILT_READ, duplicate));
@@ -414,7 +414,7 @@ describe('closing', () => {
     kqueueOf(kq).checkInvariants();
   });
 
-  test('K55 a look at what is pending does not take long, however much is', () => {
+  test('K55: a look at what is pending does not take long, however much is', () => {
     const { world, kq } = setUp();
     let looks = 0;
     world.must(
@@ -451,7 +451,7 @@ describe('closing', () => {
     expect(performance.now() - closingMs).toBeLessThan(5 * (registeredMs - beganMs));
   });
 
-  test('K55 of knotes that nothing has happened to, a list of them shows those of open descriptors', () => {
+  test('K55: of knotes that nothing has happened to, a list of them shows those of open descriptors', () => {
     const { world, kq, near, fd } = setUp();
     const duplicate = world.descriptor(near);
     world.must(kq, change(EVFILT_READ, fd), change(EVFILT_READ, duplicate), change(EVFILT_USER, 1));
@@ -460,7 +460,7 @@ describe('closing', () => {
     expect([...kqueueOf(kq).knotes()].map(({ ident }) => ident)).toEqual([duplicate, 1]);
   });
 
-  test('K55 K125 a descriptor is that of the process that opened the queue, if both have the same file there', () => {
+  test('K55, K125: a descriptor is that of the process that opened the queue, if both have the same file there', () => {
     const { world, kq, near, fd } = ready();
     const child = { ...user, pid: 501 };
     let isChildOpen = true;
@@ -480,7 +480,7 @@ describe('closing', () => {
     expect(world.idents(kq)).toEqual([]);
   });
 
-  test('K125 K126 a change waits until its descriptor has been found out, and those after it wait with it', () => {
+  test('K125, K126: a change waits until its descriptor has been found out, and those after it wait with it', () => {
     const { world, kq, near } = ready();
     const found = world.kernel.channel(null);
     let isDecided = false;
@@ -505,7 +505,7 @@ describe('closing', () => {
     expect(world.idents(kq)).toEqual([1, 5]);
   });
 
-  test('K55 a file without knotes closes like any other, and a deleted knote is off its file', () => {
+  test('K55: a file without knotes closes like any other, and a deleted knote is off its file', () => {
     const { world, kq, near, fd } = ready();
     world.must(kq, change(EVFILT_READ, fd), change(EVFILT_WRITE, fd));
     world.must(kq, change(EVFILT_READ, fd, EV_DELETE), change(EVFILT_WRITE, fd, EV_DELETE));

@@ -32,7 +32,7 @@ function setUp(text = '') {
 }
 
 describe('delivery', () => {
-  test('K60 a knote that is no longer true leaves the queue unreported and inactive', () => {
+  test('K60: a knote that is no longer true leaves the queue unreported and inactive', () => {
     const { world, kq, near, far, fd } = setUp('abc');
     world.must(kq, change(EVFILT_READ, fd));
     world.read(near, 3);
@@ -45,7 +45,7 @@ describe('delivery', () => {
     expect(world.collect(kq)).toMatchObject([{ data: 1 }]);
   });
 
-  test('K60 what a filter queues that is asked, and says no, is delivered in its place', () => {
+  test('K60: what a filter queues that is asked, and says no, is delivered in its place', () => {
     const { world, kq, near, fd } = setUp('abc');
     world.must(kq, change(EVFILT_READ, fd));
     world.must(kq, change(EVFILT_USER, 7, EV_ADD | EV_CLEAR));
@@ -64,7 +64,7 @@ describe('delivery', () => {
     expect(kqueueOf(kq).count).toBe(0);
   });
 
-  test('K61 a queued one-shot knote is delivered as it is', () => {
+  test('K61: a queued one-shot knote is delivered as it is', () => {
     const { world, kq, near, fd } = setUp('abc');
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_ONESHOT));
     world.read(near, 3);
@@ -72,7 +72,7 @@ describe('delivery', () => {
     expect(world.collect(kq)).toMatchObject([{ ident: fd, data: 0 }]);
   });
 
-  test('K62 EV_ONESHOT deletes the knote with its first delivery', () => {
+  test('K62: EV_ONESHOT deletes the knote with its first delivery', () => {
     const { world, kq, fd } = setUp('abc');
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_ONESHOT));
     expect([world.idents(kq), world.idents(kq)]).toEqual([[fd], []]);
@@ -80,7 +80,7 @@ describe('delivery', () => {
     expect(kqueueOf(kq).knoteCount).toBe(0);
   });
 
-  test('K63 EV_CLEAR waits for new activity after a delivery', () => {
+  test('K63: EV_CLEAR waits for new activity after a delivery', () => {
     const { world, kq, far, fd } = setUp('abcde');
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_CLEAR));
     expect(world.collect(kq)).toMatchObject([{ data: 5 }]);
@@ -89,7 +89,7 @@ describe('delivery', () => {
     expect(world.collect(kq)).toMatchObject([{ data: 6 }]);
   });
 
-  test('K64 EV_DISPATCH disables on delivery, and enabling looks at the condition anew', () => {
+  test('K64: EV_DISPATCH disables on delivery, and enabling looks at the condition anew', () => {
     const { world, kq, near, far, fd } = setUp('abc');
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_DISPATCH));
     expect([world.idents(kq), world.idents(kq)]).toEqual([[fd], []]);
@@ -102,7 +102,7 @@ describe('delivery', () => {
     expect(world.idents(kq)).toEqual([fd]);
   });
 
-  test('K65 EV_ONESHOT comes before the others, and CLEAR and DISPATCH combine', () => {
+  test('K65: EV_ONESHOT comes before the others, and CLEAR and DISPATCH combine', () => {
     const { world, kq, far, fd } = setUp('abc');
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_ONESHOT | EV_DISPATCH | EV_CLEAR));
     expect(world.idents(kq)).toEqual([fd]);
@@ -116,7 +116,7 @@ describe('delivery', () => {
     expect(world.idents(kq)).toEqual([]);
   });
 
-  test('K66 a level-triggered knote is reported while its condition holds', () => {
+  test('K66: a level-triggered knote is reported while its condition holds', () => {
     const { world, kq, near, fd } = setUp('abc');
     world.must(kq, change(EVFILT_READ, fd));
     for (let round = 0; round < 3; round++) expect(world.idents(kq)).toEqual([fd]);
@@ -124,14 +124,14 @@ describe('delivery', () => {
     expect(world.idents(kq)).toEqual([]);
   });
 
-  test('K67 events come in the order in which their knotes were queued', () => {
+  test('K67: events come in the order in which their knotes were queued', () => {
     const { world, kq } = setUp();
     for (const ident of [1, 2, 3]) world.must(kq, change(EVFILT_USER, ident));
     for (const ident of [3, 1, 2]) world.must(kq, change(EVFILT_USER, ident, 0, triggered));
     expect(world.idents(kq)).toEqual([3, 1, 2]);
   });
 
-  test('K68 one activity queues the knotes of its object from the newest registration on', () => {
+  test('K68: one activity queues the knotes of its object from the newest registration on', () => {
     const { world, kq, near, far, fd } = setUp();
     const numbers = [fd, world.descriptor(near), world.descriptor(near)];
     for (const number of numbers) world.must(kq, change(EVFILT_READ, number));
@@ -139,7 +139,7 @@ describe('delivery', () => {
     expect(world.idents(kq)).toEqual(numbers.reverse());
   });
 
-  test('K69 an edge knote never misses the last of many writes', () => {
+  test('K69: an edge knote never misses the last of many writes', () => {
     const { world, kq, near, far, fd } = setUp();
     world.must(kq, change(EVFILT_READ, fd, EV_ADD | EV_CLEAR));
     for (let round = 0; round < 20_000; round++) {
@@ -151,7 +151,7 @@ describe('delivery', () => {
     expect(world.collect(kq)).toMatchObject([{ data: 3 }]);
   });
 
-  test('K66 a pair whose other end is closed gives EV_EOF once and is gone', () => {
+  test('K66: a pair whose other end is closed gives EV_EOF once and is gone', () => {
     const { world, kq, far, fd } = setUp();
     world.must(kq, change(EVFILT_WRITE, fd));
     world.collect(kq);
@@ -160,7 +160,7 @@ describe('delivery', () => {
     expect([world.collect(kq), kqueueOf(kq).knoteCount]).toEqual([[], 0]);
   });
 
-  test('K128 the count is the length of the queue after each kind of delivery', () => {
+  test('K128: the count is the length of the queue after each kind of delivery', () => {
     const { world, kq, fd, near } = setUp('abc');
     const queue = kqueueOf(kq);
     const check = (count: number) => {
@@ -196,7 +196,7 @@ describe('several collectors', () => {
     return { ...setup, calls };
   }
 
-  test('K70 every signal is counted exactly once', () => {
+  test('K70: every signal is counted exactly once', () => {
     const { world, kq } = setUp();
     world.must(kq, change(EVFILT_SIGNAL, 10));
     let total = 0;
@@ -208,7 +208,7 @@ describe('several collectors', () => {
     expect(total).toBe(1000);
   });
 
-  test('K71 deleting and adding one knote again and again never stalls', () => {
+  test('K71: deleting and adding one knote again and again never stalls', () => {
     const { world, kq, calls } = waiters(2);
     for (let round = 0; round < 1000; round++) {
       world.must(kq, change(EVFILT_USER, 1), change(EVFILT_USER, 1, EV_DELETE));
@@ -219,27 +219,27 @@ describe('several collectors', () => {
     expect(world.host.clock.nowMs).toBe(begun);
   });
 
-  test('K72 an event wakes one waiter', () => {
+  test('K72: an event wakes one waiter', () => {
     const { world, kq, calls } = waiters(3);
     world.must(kq, change(EVFILT_USER, 1, EV_ADD, triggered));
     expect(calls.map((call) => call.isBlocked)).toEqual([false, true, true]);
   });
 
-  test('K72 with kq_wakeup_one at 0 it wakes all of them', () => {
+  test('K72: with kq_wakeup_one at 0 it wakes all of them', () => {
     const { world, kq, calls } = waiters(3);
     world.tune('kern.kq_wakeup_one', 0);
     world.must(kq, change(EVFILT_USER, 1, EV_ADD, triggered));
     expect(calls.map((call) => call.result)).toEqual([1, 1, 1]);
   });
 
-  test('K73 two events release two waiters, in one call or one after the other', () => {
+  test('K73: two events release two waiters, in one call or one after the other', () => {
     const { world, kq, calls } = waiters(3);
     const events = [1, 2].map((ident) => change(EVFILT_USER, ident, EV_ADD | EV_CLEAR, triggered));
     world.must(kq, ...events);
     expect(calls.map((call) => call.idents)).toEqual([[1], [2], []]);
   });
 
-  test('K73 an event that a woken call leaves behind wakes another', () => {
+  test('K73: an event that a woken call leaves behind wakes another', () => {
     const { world, kq, calls } = waiters(2);
     const text = world.textFile('rw', kqueueOf(kq));
     const reader = world.read(text, 100);
@@ -251,7 +251,7 @@ describe('several collectors', () => {
     expect(calls[1]!.idents).toEqual([1]);
   });
 
-  test('K73 a call that is woken for an event but has something else to say passes the wake-up on', () => {
+  test('K73: a call that is woken for an event but has something else to say passes the wake-up on', () => {
     const { world, kq } = setUp();
     const text = world.textFile('rw', kqueueOf(kq));
     const reader = world.read(text, 100);
@@ -262,14 +262,14 @@ describe('several collectors', () => {
     expect(other.idents).toEqual([1]);
   });
 
-  test('K73 a call that takes a level-triggered event again passes on the one that it was woken for', () => {
+  test('K73: a call that takes a level-triggered event again passes on the one that it was woken for', () => {
     const { world, kq, calls } = waiters(3);
     world.must(kq, change(EVFILT_USER, 1, EV_ADD, triggered));
     world.must(kq, change(EVFILT_USER, 2, EV_ADD | EV_CLEAR, triggered));
     expect(calls.map((call) => call.idents)).toEqual([[1], [1], [2]]);
   });
 
-  test('K74 collectors together get every one-shot event exactly once', () => {
+  test('K74: collectors together get every one-shot event exactly once', () => {
     const { world, kq } = setUp();
     const got: Ident[] = [];
     const calls = Array.from({ length: 4 }, () => world.startKevent(kq, { timeout: null, eventCount: 3 }));

@@ -32,7 +32,7 @@ function setUp(mode = 'rwn'): {
 
 const nothing = `${-EAGAIN}`;
 
-test('K113 add without notes watches for all of them, as it could never fire otherwise', () => {
+test('K113: add without notes watches for all of them, as it could never fire otherwise', () => {
   const fflagsOf = (line: string): unknown => (parseChange(line) as { fflags: number }).fflags;
   expect(fflagsOf('add vnode pipes')).toBe(
     fflagsOf('add vnode pipes delete write extend attrib link rename revoke'),
@@ -44,7 +44,7 @@ test('K113 add without notes watches for all of them, as it could never fire oth
 });
 
 describe('events as lines', () => {
-  test('K46 fields come in one order, and action bits are not shown', () => {
+  test('K46: fields come in one order, and action bits are not shown', () => {
     const { world, say, hear } = setUp();
     const [near, far] = world.pair();
     world.paths.set('pipes/jobs', near);
@@ -55,7 +55,7 @@ describe('events as lines', () => {
     expect(hear()).toBe(nothing);
   });
 
-  test('K104 an exit shows its wait status in hexadecimal', () => {
+  test('K104: an exit shows its wait status in hexadecimal', () => {
     const { world, say, hear } = setUp();
     world.processes.alive.add(4711).add(4712);
     say('add proc 4711 exit\nadd proc 4712 exit fork track\n');
@@ -69,14 +69,14 @@ describe('events as lines', () => {
     );
   });
 
-  test('K15 a change that fails is an error line, and the next one is applied', () => {
+  test('K15: a change that fails is an error line, and the next one is applied', () => {
     const { say, hear } = setUp();
     expect(say('add read pipes/none\nadd aio 7 udata=x\nadd user 1 trigger oneshot\n')).toBe(65);
     expect(hear()).toBe('error read pipes/none errno=ENOENT udata=-\nerror aio 7 errno=ENXIO udata=x\n');
     expect(hear()).toBe('user 1 data=0 flags=oneshot fflags=0 udata=-\n');
   });
 
-  test('K95 each filter has its words', () => {
+  test('K95: each filter has its words', () => {
     const { world, kq, say, hear } = setUp();
     say('add user 0x10 trigger ffcopy=0x12 data=-5 clear\n');
     expect(hear()).toBe('user 0x10 data=-5 flags=clear fflags=0x12 udata=-\n');
@@ -92,7 +92,7 @@ describe('events as lines', () => {
     expect(hear()).toBe('user 9223372036854775808 data=0 flags=oneshot fflags=0 udata=0xff\n');
   });
 
-  test('K125 fd:N is a descriptor of the writing process', () => {
+  test('K125: fd:N is a descriptor of the writing process', () => {
     const { world, say, hear } = setUp();
     const [near, far] = world.pair();
     const fd = world.descriptor(near);
@@ -104,7 +104,7 @@ describe('events as lines', () => {
     expect(hear()).toBe(`read fd:${fd} data=1 flags=oneshot fflags=0 udata=-\n`);
   });
 
-  test('K68 K67 several lines come in one read, oldest first, as many as fit', () => {
+  test('K68, K67: several lines come in one read, oldest first, as many as fit', () => {
     const { say, hear } = setUp();
     say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\nadd user 3 trigger oneshot\n');
     const line = (ident: number) => `user ${ident} data=0 flags=oneshot fflags=0 udata=-\n`;
@@ -113,7 +113,7 @@ describe('events as lines', () => {
     expect(hear()).toBe(nothing);
   });
 
-  test('K31 a long queue comes in order through a buffer of any size', () => {
+  test('K31: a long queue comes in order through a buffer of any size', () => {
     const { world, kq, hear } = setUp();
     for (let ident = 0; ident < 40; ident++) {
       world.must(kq, change(EVFILT_USER, ident, EV_ADD | EV_CLEAR, { fflags: NOTE_TRIGGER }));
@@ -140,7 +140,7 @@ describe('reading', () => {
     return world.startCall(call).text;
   }
 
-  test('K32 a reader gets a line byte by byte, and another reader gets another line meanwhile', () => {
+  test('K32: a reader gets a line byte by byte, and another reader gets another line meanwhile', () => {
     const { world, kq, say } = setUp();
     say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\n');
     let first = '';
@@ -155,7 +155,7 @@ describe('reading', () => {
     ]);
   });
 
-  test('K32 threads of one process go on with one line, and another process has its own', () => {
+  test('K32: threads of one process go on with one line, and another process has its own', () => {
     const { world, kq, say } = setUp();
     world.threads.set(11, 10);
     say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\n');
@@ -173,7 +173,7 @@ describe('reading', () => {
     ]);
   });
 
-  test('K32 who reads byte by byte is looked up once a line, and again for the next', () => {
+  test('K32: who reads byte by byte is looked up once a line, and again for the next', () => {
     const { world, kq, say } = setUp();
     say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\n');
     const readLine = (): string => {
@@ -190,7 +190,7 @@ describe('reading', () => {
     expect(world.processQuestions - before).toBe(2);
   });
 
-  test('K34 poll tells the reader in the middle of a line, and nobody else, that there is more', () => {
+  test('K34: poll tells the reader in the middle of a line, and nobody else, that there is more', () => {
     const { world, kq, say, hear } = setUp();
     say('add user 1 trigger oneshot\n');
     expect(hear(4)).toBe('user');
@@ -202,7 +202,7 @@ describe('reading', () => {
     expect(world.poll(kq, POLLIN)).toBe(POLLIN);
   });
 
-  test('K24 K29 a blocking read waits for an event, a line about a change, or a signal', () => {
+  test('K24, K29: a blocking read waits for an event, a line about a change, or a signal', () => {
     const { world, kq, say } = setUp('rw');
     const event = world.read(kq, 100);
     expect([event.isBlocked, event.waitMessage]).toEqual([true, 'kqread']);
@@ -217,7 +217,7 @@ describe('reading', () => {
     expect(other.result).toBe(-EINTR);
   });
 
-  test('K24 a read that is made non-blocking while it waits still gets a line about a change', () => {
+  test('K24: a read that is made non-blocking while it waits still gets a line about a change', () => {
     const { world, kq, say } = setUp('rw');
     const call = world.read(kq, 100);
     kq.flags |= FNONBLOCK;
@@ -225,7 +225,7 @@ describe('reading', () => {
     expect(call.text).toBe('error user 1 errno=ENOENT udata=-\n');
   });
 
-  test('K7 a poller hears of a line about a change', () => {
+  test('K7: a poller hears of a line about a change', () => {
     const { world, kq, say } = setUp();
     let heard = 0;
     world.poll(kq, POLLIN, new Poller(() => heard++));
@@ -233,7 +233,7 @@ describe('reading', () => {
     expect(heard).toBe(1);
   });
 
-  test('K32 the rests of 256 readers are remembered, of more the newest', () => {
+  test('K32: the rests of 256 readers are remembered, of more the newest', () => {
     const { world, kq, say } = setUp();
     say('add user 1 trigger\n');
     const take = (pid: number, count: number): string => {
@@ -246,7 +246,7 @@ describe('reading', () => {
     expect(take(1, 100)).toMatch(/^user 1 data/);
   });
 
-  test('K30 a line that cannot be stored is there again', () => {
+  test('K30: a line that cannot be stored is there again', () => {
     const { world, kq, say, hear } = setUp();
     say('add user 1 trigger oneshot\n');
     expect(world.readv(kq, [{ unreadableBytes: 100 }]).result).toBe(-EFAULT);
@@ -259,7 +259,7 @@ describe('reading', () => {
     expect(hear()).toBe('error user 5 errno=ENOENT udata=-\n');
   });
 
-  test('K30 lines before a fault are the result of the read', () => {
+  test('K30: lines before a fault are the result of the read', () => {
     const { world, kq, say, hear } = setUp();
     say('add user 1 trigger oneshot\nadd user 2 trigger oneshot\n');
     const line = 'user 1 data=0 flags=oneshot fflags=0 udata=-\n';
@@ -267,13 +267,13 @@ describe('reading', () => {
     expect(hear()).toBe(line.replace('1', '2'));
   });
 
-  test('K2 a read of nothing is 0, and a file that is not open for reading is EBADF', () => {
+  test('K2: a read of nothing is 0, and a file that is not open for reading is EBADF', () => {
     const { world, hear } = setUp();
     expect(hear(0)).toBe('');
     expect(world.read(world.textFile('w'), 10).result).toBe(-EBADF);
   });
 
-  test('K8 unrelated files of one queue take its events in turn, and it ends with the last', () => {
+  test('K8: unrelated files of one queue take its events in turn, and it ends with the last', () => {
     const { world, kq, say } = setUp('rw');
     const queue = kqueueOf(kq);
     const other = world.textFile('rw', queue);
@@ -288,7 +288,7 @@ describe('reading', () => {
 });
 
 describe('writing', () => {
-  test('K13 a line may come in several writes, with comments and empty lines between', () => {
+  test('K13: a line may come in several writes, with comments and empty lines between', () => {
     const { kq, say, hear } = setUp();
     expect(['# all of it\n', '\n  \t\nadd us', 'er 1', ' trigger # now\nad'].map(say)).toEqual([
       12, 11, 4, 17,
@@ -298,7 +298,7 @@ describe('writing', () => {
     expect(kqueueOf(kq).knoteCount).toBe(2);
   });
 
-  test('K15 a line that cannot be parsed fails its write, of which nothing is applied', () => {
+  test('K15: a line that cannot be parsed fails its write, of which nothing is applied', () => {
     const { kq, say, hear } = setUp();
     expect(say('add user 1 trigger\nadd raed pipes/a\nadd user 2\n')).toBe(-EINVAL);
     expect(hear()).toBe('error line=2 errno=EINVAL unknown filter "raed"\n');
@@ -310,7 +310,7 @@ describe('writing', () => {
     expect(kqueueOf(kq).knoteCount).toBe(1);
   });
 
-  test('K15 a line has 4096 bytes at most, also in pieces', () => {
+  test('K15: a line has 4096 bytes at most, also in pieces', () => {
     const { kq, say, hear } = setUp();
     const long = `add user 1 udata=${'x'.repeat(4096 - 17)}`;
     expect(say(`${long}\n`)).toBe(4097);
@@ -322,7 +322,7 @@ describe('writing', () => {
     expect([kqueueOf(kq).knoteCount, say('delete user 1\n')]).toEqual([1, 14]);
   });
 
-  test('K18 K19 a file that cannot be read gets its errors from the write', () => {
+  test('K18, K19: a file that cannot be read gets its errors from the write', () => {
     const { world, kq } = setUp();
     const writer = world.textFile('w', kqueueOf(kq));
     expect(world.write(writer, 'add user 1 receipt\ndelete user 5\nadd user 2\n').result).toBe(-ENOENT);
@@ -333,13 +333,13 @@ describe('writing', () => {
     expect(kqueueOf(kq).knoteCount).toBe(3);
   });
 
-  test('K13 a write that faults changes nothing', () => {
+  test('K13: a write that faults changes nothing', () => {
     const { world, kq } = setUp();
     expect(world.writev(kq, [bytesOf('add user 1\n'), { unreadableBytes: 5 }]).result).toBe(-EFAULT);
     expect(kqueueOf(kq).knoteCount).toBe(0);
   });
 
-  test('K44 modify replaces the values that it gives, and those of other filters all', () => {
+  test('K44: modify replaces the values that it gives, and those of other filters all', () => {
     const { world, say, hear } = setUp();
     say('add timer 1 data=100 udata=t\nmodify timer 1 udata=u\n');
     world.advance(250);
@@ -419,7 +419,7 @@ describe('the grammar', () => {
     expect(result).toMatchObject(expected);
   });
 
-  test.each(['', '   ', '#', '  # add user 1', '\t'])('K124 %j is no change', (line) => {
+  test.each(['', '   ', '#', '  # add user 1', '\t'])('K124: %j is no change', (line) => {
     expect(parseChange(line)).toBeNull();
   });
 });

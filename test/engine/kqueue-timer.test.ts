@@ -23,14 +23,14 @@ function expirations(world: KqueueWorld, kq: File): number | bigint {
 }
 
 describe('timers', () => {
-  test('K76 a timer has an ident of the caller’s choice, and EV_CLEAR always on', () => {
+  test('K76: a timer has an ident of the caller’s choice, and EV_CLEAR always on', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(20, EV_ADD, 7));
     world.advance(20);
     expect(world.collect(kq)).toMatchObject([{ ident: 7, data: 1, flags: EV_ADD | EV_CLEAR, fflags: 0 }]);
   });
 
-  test('K77 K86 an event counts the expirations since the last, and does not come before the next', () => {
+  test('K77, K86: an event counts the expirations since the last, and does not come before the next', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(20));
     world.advance(110);
@@ -42,7 +42,7 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(1);
   });
 
-  test('K78 a one-shot timer fires once and is gone', () => {
+  test('K78: a one-shot timer fires once and is gone', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(10, EV_ADD | EV_ONESHOT));
     world.advance(100);
@@ -51,7 +51,7 @@ describe('timers', () => {
     expect(world.kqueues.calloutCount).toBe(0);
   });
 
-  test('K79 a timer never fires early', () => {
+  test('K79: a timer never fires early', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(1));
     for (let step = 1; step <= 5000; step++) {
@@ -70,7 +70,7 @@ describe('timers', () => {
     expect(Number(expirations(world, kq))).toBeGreaterThanOrEqual(1);
   });
 
-  test('K80 a periodic timer does not drift, however late it is noticed', () => {
+  test('K80: a periodic timer does not drift, however late it is noticed', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(100));
     let total = 0;
@@ -83,7 +83,7 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(1000);
   });
 
-  test('K81 a new period holds from the next expiry on', () => {
+  test('K81: a new period holds from the next expiry on', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(500));
     world.advance(100);
@@ -116,7 +116,7 @@ describe('timers', () => {
     expect(callouts.size).toBe(2);
   });
 
-  test('K81 expirations that nobody has collected have the period that was', () => {
+  test('K81: expirations that nobody has collected have the period that was', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(10));
     world.advance(10);
@@ -128,7 +128,7 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(1);
   });
 
-  test('K77 whoever looks just before the clock does takes nothing away and gets nothing twice', () => {
+  test('K77: whoever looks just before the clock does takes nothing away and gets nothing twice', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(10));
     // The time has come, and the callout has not run.
@@ -143,7 +143,7 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(1);
   });
 
-  test('K82 a modification keeps the expirations not yet delivered', () => {
+  test('K82: a modification keeps the expirations not yet delivered', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(10));
     world.advance(30);
@@ -151,7 +151,7 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(3);
   });
 
-  test('K83 a disabled timer goes on counting', () => {
+  test('K83: a disabled timer goes on counting', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(20), timer(20, EV_DISABLE));
     world.advance(100);
@@ -160,7 +160,7 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(5);
   });
 
-  test('K84 a deleted timer stops and frees its place, and so do those of a closed kqueue', () => {
+  test('K84: a deleted timer stops and frees its place, and so do those of a closed kqueue', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(20), timer(20, EV_ADD, 2));
     expect([world.kqueues.calloutCount, world.kernel.callouts.size]).toEqual([2, 2]);
@@ -172,7 +172,7 @@ describe('timers', () => {
     expect([world.kqueues.calloutCount, world.kernel.callouts.size]).toEqual([0, 0]);
   });
 
-  test('K85 no expiry is lost, whatever is done with the timer meanwhile', () => {
+  test('K85: no expiry is lost, whatever is done with the timer meanwhile', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(3));
     let total = 0;
@@ -187,7 +187,7 @@ describe('timers', () => {
     expect(total).toBe(2000);
   });
 
-  test('K87 one timer more than kq_calloutmax, over all kqueues, is ENOMEM', () => {
+  test('K87: one timer more than kq_calloutmax, over all kqueues, is ENOMEM', () => {
     const { world, kq } = setUp();
     const other = world.kqueue();
     world.tune('kern.kq_calloutmax', 2);
@@ -199,14 +199,14 @@ describe('timers', () => {
     world.must(kq, timer(10, EV_ADD, 2));
   });
 
-  test('K121 timers ignore fflags', () => {
+  test('K121: timers ignore fflags', () => {
     const { world, kq } = setUp();
     world.must(kq, change(EVFILT_TIMER, 1, EV_ADD, { data: 20, fflags: 0xff }));
     world.advance(20);
     expect(world.collect(kq)).toMatchObject([{ data: 1, fflags: 0 }]);
   });
 
-  test('K121 a period beyond the range is accepted and saturates', () => {
+  test('K121: a period beyond the range is accepted and saturates', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(2n ** 62n));
     expect(world.kernel.callouts.nextDeadlineMs()).toBe(world.host.clock.nowMs + LONGEST_PERIOD_MS);
@@ -216,7 +216,7 @@ describe('timers', () => {
 });
 
 describe('changes without EV_ADD', () => {
-  test('K122 enabling and disabling with zeros leaves the period as it was', () => {
+  test('K122: enabling and disabling with zeros leaves the period as it was', () => {
     const { world, kq } = setUp();
     world.must(kq, change(EVFILT_TIMER, 1, EV_ADD, { data: 100, udata: 4 }));
     world.must(kq, timer(0, EV_DISABLE), timer(0, EV_ENABLE));
@@ -224,7 +224,7 @@ describe('changes without EV_ADD', () => {
     expect(world.collect(kq)).toMatchObject([{ data: 3, udata: 4 }]);
   });
 
-  test('K122 and it leaves the notes of a VNODE knote', () => {
+  test('K122: and it leaves the notes of a VNODE knote', () => {
     const { world, kq } = setUp();
     const node = new FakeNode();
     const [file] = world.pair();

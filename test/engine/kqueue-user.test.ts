@@ -23,7 +23,7 @@ function setUp(): { world: KqueueWorld; kq: File } {
   return { world, kq: world.kqueue() };
 }
 
-test('K88 K90 a USER knote of any ident fires when it is triggered', () => {
+test('K88, K90: a USER knote of any ident fires when it is triggered', () => {
   const { world, kq } = setUp();
   const idents = [0, 1, 2 ** 40, 2n ** 64n - 1n];
   for (const ident of idents) {
@@ -35,13 +35,13 @@ test('K88 K90 a USER knote of any ident fires when it is triggered', () => {
   }
 });
 
-test('K89 NOTE_TRIGGER in the creating EV_ADD fires at once', () => {
+test('K89: NOTE_TRIGGER in the creating EV_ADD fires at once', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1, EV_ADD, { fflags: NOTE_TRIGGER }));
   expect(world.idents(kq)).toEqual([1]);
 });
 
-test('K91 K95 the control bits combine 24 bits with the stored flags, which events show with the data', () => {
+test('K91, K95: the control bits combine 24 bits with the stored flags, which events show with the data', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1, EV_ADD, { fflags: NOTE_TRIGGER }));
   const fflagsAfter = (fflags: number) => {
@@ -58,7 +58,7 @@ test('K91 K95 the control bits combine 24 bits with the stored flags, which even
   expect(fflagsAfter(NOTE_FFCOPY | 0x3f000012)).toBe(0x12);
 });
 
-test('K92 every modification replaces the data', () => {
+test('K92: every modification replaces the data', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1, EV_ADD, { data: 9 }));
   world.must(kq, change(EVFILT_USER, 1, 0, { fflags: NOTE_TRIGGER }));
@@ -67,14 +67,14 @@ test('K92 every modification replaces the data', () => {
   expect(world.collect(kq)).toMatchObject([{ data: 2n ** 62n + 1n }]);
 });
 
-test('K93 a USER knote keeps the udata it was created with', () => {
+test('K93: a USER knote keeps the udata it was created with', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1, EV_ADD, { udata: 5 }));
   world.must(kq, change(EVFILT_USER, 1, EV_ADD, { udata: 6, fflags: NOTE_TRIGGER }));
   expect(world.collect(kq)).toMatchObject([{ udata: 5 }]);
 });
 
-test('K94 EV_CLEAR in a modification undoes the trigger, one in the same change too', () => {
+test('K94: EV_CLEAR in a modification undoes the trigger, one in the same change too', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1));
   world.must(kq, change(EVFILT_USER, 1, 0, { fflags: NOTE_TRIGGER }));
@@ -84,7 +84,7 @@ test('K94 EV_CLEAR in a modification undoes the trigger, one in the same change 
   expect(world.collect(kq)).toEqual([]);
 });
 
-test('K96 a USER knote with EV_CLEAR is untriggered by delivery and keeps its flags and data', () => {
+test('K96: a USER knote with EV_CLEAR is untriggered by delivery and keeps its flags and data', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1, EV_ADD | EV_CLEAR, { fflags: 0x12, data: 34 }));
   for (let round = 0; round < 2; round++) {
@@ -96,7 +96,7 @@ test('K96 a USER knote with EV_CLEAR is untriggered by delivery and keeps its fl
   expect(world.collect(kq)).toEqual([]);
 });
 
-test('K97 a level-triggered USER event repeats until it is cleared', () => {
+test('K97: a level-triggered USER event repeats until it is cleared', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1, EV_ADD, { fflags: NOTE_TRIGGER }));
   for (let round = 0; round < 3; round++) expect(world.idents(kq)).toEqual([1]);
@@ -104,14 +104,14 @@ test('K97 a level-triggered USER event repeats until it is cleared', () => {
   expect(world.collect(kq)).toEqual([]);
 });
 
-test('K98 the creating EV_ADD stores only the low 24 bits of fflags', () => {
+test('K98: the creating EV_ADD stores only the low 24 bits of fflags', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1, EV_ADD, { fflags: (NOTE_FFCOPY | 5) >>> 0 }));
   world.must(kq, change(EVFILT_USER, 1, 0, { fflags: NOTE_TRIGGER }));
   expect(world.collect(kq)).toMatchObject([{ fflags: 5 }]);
 });
 
-test('K99 control and trigger bits of a modification do not show in events', () => {
+test('K99: control and trigger bits of a modification do not show in events', () => {
   const { world, kq } = setUp();
   world.must(kq, change(EVFILT_USER, 1));
   world.must(kq, change(EVFILT_USER, 1, 0, { fflags: (NOTE_FFOR | NOTE_TRIGGER | 1) >>> 0 }));

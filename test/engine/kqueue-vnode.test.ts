@@ -51,7 +51,7 @@ function setUp() {
   return { world, kq, open, watch };
 }
 
-test('K113 notes that were asked for add up, and come again only when they happen again', () => {
+test('K113: notes that were asked for add up, and come again only when they happen again', () => {
   const { world, kq, watch } = setUp();
   const node = new FakeNode();
   watch(node, NOTE_WRITE | NOTE_EXTEND);
@@ -65,7 +65,7 @@ test('K113 notes that were asked for add up, and come again only when they happe
   expect(world.collect(kq)).toEqual([]);
 });
 
-test('K113 a change that posts several notes adds all of them when one was asked for', () => {
+test('K113: a change that posts several notes adds all of them when one was asked for', () => {
   const { world, kq, watch } = setUp();
   const [grown, parent] = [new FakeNode(), new FakeNode()];
   watch(grown, NOTE_WRITE);
@@ -81,7 +81,7 @@ test('K113 a change that posts several notes adds all of them when one was asked
   expect(world.collect(kq)).toEqual([]);
 });
 
-test('K113 without EV_CLEAR the event repeats', () => {
+test('K113: without EV_CLEAR the event repeats', () => {
   const { world, kq, open } = setUp();
   const node = new FakeNode();
   const { fd } = open(node);
@@ -104,7 +104,7 @@ describe('who posts what', () => {
     return numbers.map((fd) => events.find((event) => event.ident === fd)?.fflags ?? 0);
   }
 
-  test('K114 a write: WRITE, and EXTEND when the file grew', () => {
+  test('K114: a write: WRITE, and EXTEND when the file grew', () => {
     expect(
       told((file) => {
         notes.noteWrite(file, false);
@@ -117,7 +117,7 @@ describe('who posts what', () => {
     ).toEqual([NOTE_WRITE | NOTE_EXTEND]);
   });
 
-  test('K114 truncate: WRITE, and EXTEND when it goes up', () => {
+  test('K114: truncate: WRITE, and EXTEND when it goes up', () => {
     expect(
       told((file) => {
         notes.noteTruncate(file, false);
@@ -130,7 +130,7 @@ describe('who posts what', () => {
     ).toEqual([NOTE_WRITE | NOTE_EXTEND]);
   });
 
-  test('K114 chmod, chown and times: ATTRIB', () => {
+  test('K114: chmod, chown and times: ATTRIB', () => {
     expect(
       told((file) => {
         notes.noteAttributes(file);
@@ -138,7 +138,7 @@ describe('who posts what', () => {
     ).toEqual([NOTE_ATTRIB]);
   });
 
-  test('K114 creation: WRITE on the directory', () => {
+  test('K114: creation: WRITE on the directory', () => {
     expect(
       told((directory) => {
         notes.noteCreate(directory);
@@ -146,7 +146,7 @@ describe('who posts what', () => {
     ).toEqual([NOTE_WRITE]);
   });
 
-  test('K114 unlink: DELETE on the file, WRITE on the directory', () => {
+  test('K114: unlink: DELETE on the file, WRITE on the directory', () => {
     expect(
       told((file, directory) => {
         notes.noteUnlink(file, directory);
@@ -154,7 +154,7 @@ describe('who posts what', () => {
     ).toEqual([NOTE_DELETE, NOTE_WRITE]);
   });
 
-  test('K114 link: LINK on the file, WRITE on the directory', () => {
+  test('K114: link: LINK on the file, WRITE on the directory', () => {
     expect(
       told((file, directory) => {
         notes.noteLink(file, directory);
@@ -162,7 +162,7 @@ describe('who posts what', () => {
     ).toEqual([NOTE_LINK, NOTE_WRITE]);
   });
 
-  test('K114 rename: RENAME on the node, WRITE on both directories, DELETE on what was replaced', () => {
+  test('K114: rename: RENAME on the node, WRITE on both directories, DELETE on what was replaced', () => {
     expect(
       told((file, from, to, old) => {
         notes.noteRename(file, from, to, old);
@@ -175,7 +175,7 @@ describe('who posts what', () => {
     ).toEqual([NOTE_RENAME, NOTE_WRITE]);
   });
 
-  test('K114 mkdir and rmdir: WRITE and LINK on the parent', () => {
+  test('K114: mkdir and rmdir: WRITE and LINK on the parent', () => {
     expect(
       told((parent) => {
         notes.noteMakeDirectory(parent);
@@ -189,7 +189,7 @@ describe('who posts what', () => {
   });
 });
 
-test('K115 a revoked node: EOF and NODATA for all its knotes, READ and WRITE become one-shot', () => {
+test('K115: a revoked node: EOF and NODATA for all its knotes, READ and WRITE become one-shot', () => {
   const { world, kq, open, watch } = setUp();
   const node = new FakeNode();
   const quiet = watch(node, NOTE_WRITE);
@@ -213,7 +213,7 @@ test('K115 a revoked node: EOF and NODATA for all its knotes, READ and WRITE bec
   expect(world.collect(kq)).toEqual([]);
 });
 
-test('K116 READ on a plain file is its size less the offset, and WRITE is always true', () => {
+test('K116: READ on a plain file is its size less the offset, and WRITE is always true', () => {
   const { world, kq, open } = setUp();
   const node = new FakeNode();
   const { fd, file } = open(node);
@@ -232,12 +232,12 @@ test('K116 READ on a plain file is its size less the offset, and WRITE is always
   }
 });
 
-test('K117 a filter that a node does not have is EOPNOTSUPP', () => {
+test('K117: a filter that a node does not have is EOPNOTSUPP', () => {
   const { world, kq, open } = setUp();
   expect(world.apply(kq, change(EVFILT_EXCEPT, open(new FakeNode()).fd))).toBe(-EOPNOTSUPP);
 });
 
-test('K113 VNODE can be watched on a node that has other READ and WRITE filters', () => {
+test('K113: VNODE can be watched on a node that has other READ and WRITE filters', () => {
   const { world, kq } = setUp();
   const node = new FakeNode();
   const { reader } = world.fifoEnds();

@@ -21,7 +21,7 @@ function startClose(world: World, file: File): Call {
   return call;
 }
 
-test('P113 closing an end ends the read that is blocked on the other one', () => {
+test('P113: closing an end ends the read that is blocked on the other one', () => {
   const world = new World();
   const [near, far] = world.pair();
   const read = world.read(near, 10);
@@ -31,7 +31,7 @@ test('P113 closing an end ends the read that is blocked on the other one', () =>
   expect(world.read(near, 10).result).toBe(0);
 });
 
-test('P113 a close marks end-of-file first and waits until the operations in progress have left', () => {
+test('P113: a close marks end-of-file first and waits until the operations in progress have left', () => {
   const world = new World();
   const { near, far, write } = withBlockedWriter(world);
   const close = startClose(world, near);
@@ -44,7 +44,7 @@ test('P113 a close marks end-of-file first and waits until the operations in pro
   expect(endOf(near).presence).toBe(Presence.Finalized);
 });
 
-test('P113 several operations in progress all leave before the close goes on', () => {
+test('P113: several operations in progress all leave before the close goes on', () => {
   const world = new World();
   const { near, far, write } = withBlockedWriter(world);
   const second = world.write(far, 10);
@@ -58,7 +58,7 @@ test('P113 several operations in progress all leave before the close goes on', (
   expect(endOf(near).busyCount).toBe(0);
 });
 
-test('P113 pollers of both rings hear of a close, and the other end is at end-of-file', () => {
+test('P113: pollers of both rings hear of a close, and the other end is at end-of-file', () => {
   const world = new World();
   const [near, far] = world.pair();
   const heard: string[] = [];
@@ -72,7 +72,7 @@ test('P113 pollers of both rings hear of a close, and the other end is at end-of
   expect(world.write(far, 'x').result).toBe(-EPIPE);
 });
 
-test('P113 the SIGIO owner of the other end hears of a close', () => {
+test('P113: the SIGIO owner of the other end hears of a close', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.ioctl(far, Ioctl.FIOSETOWN, 500);
@@ -81,7 +81,7 @@ test('P113 the SIGIO owner of the other end hears of a close', () => {
   expect(world.host.sigio).toEqual([500]);
 });
 
-test('P114 bytes stored in the other end stay readable, those in the closed end are gone', () => {
+test('P114: bytes stored in the other end stay readable, those in the closed end are gone', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.write(far, 'abc');
@@ -92,7 +92,7 @@ test('P114 bytes stored in the other end stay readable, those in the closed end 
   expect(world.read(near, 10).result).toBe(0);
 });
 
-test('P114 a direct chunk that nobody has read goes with its end', () => {
+test('P114: a direct chunk that nobody has read goes with its end', () => {
   const world = new World();
   const [near, far] = world.pair();
   const write = world.write(far, 10_000);
@@ -102,7 +102,7 @@ test('P114 a direct chunk that nobody has read goes with its end', () => {
   expect(endOf(near).chunk).toBe(null);
 });
 
-test('P115 the memory of a ring returns when its own end closes', () => {
+test('P115: the memory of a ring returns when its own end closes', () => {
   const world = new World();
   const [near, far] = world.pair();
   expect(world.pipes.budget.usedBytes).toBe(20480);
@@ -112,7 +112,7 @@ test('P115 the memory of a ring returns when its own end closes', () => {
   expect(world.pipes.budget.usedBytes).toBe(0);
 });
 
-test('P115 memory of a ring that has grown and holds bytes returns too', () => {
+test('P115: memory of a ring that has grown and holds bytes returns too', () => {
   const world = new World();
   const [near, far] = world.pair(true);
   world.write(far, 60_000);
@@ -121,7 +121,7 @@ test('P115 memory of a ring that has grown and holds bytes returns too', () => {
   expect(world.pipes.budget.usedBytes).toBe(4096);
 });
 
-test('P116 a signal does not end the wait of a close', () => {
+test('P116: a signal does not end the wait of a close', () => {
   const world = new World();
   const { near, write } = withBlockedWriter(world);
   const close = startClose(world, near);
@@ -133,7 +133,7 @@ test('P116 a signal does not end the wait of a close', () => {
   expect(endOf(near).presence).toBe(Presence.Finalized);
 });
 
-test('P117 a closed end is finished at once and cannot be closed again; its peer goes on', () => {
+test('P117: a closed end is finished at once and cannot be closed again; its peer goes on', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.write(near, 'abc');
@@ -145,7 +145,7 @@ test('P117 a closed end is finished at once and cannot be closed again; its peer
   expect(world.read(far, 3).text).toBe('abc');
 });
 
-test('P117 closing a descriptor of a FIFO only counts down until the last one', () => {
+test('P117: closing a descriptor of a FIFO only counts down until the last one', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   const second = world.open(fifo, 'rn');
@@ -160,7 +160,7 @@ test('P117 closing a descriptor of a FIFO only counts down until the last one', 
   expect(fifo.end).toBe(null);
 });
 
-test.each([0, 1] as const)('P118 a pair is finished with both its ends, end %i first', (first) => {
+test.each([0, 1] as const)('P118: a pair is finished with both its ends, end %i first', (first) => {
   const world = new World();
   const files = world.pair();
   const destroyed: unknown[] = [];
@@ -173,7 +173,7 @@ test.each([0, 1] as const)('P118 a pair is finished with both its ends, end %i f
   expect(world.pipes.budget.usedBytes).toBe(0);
 });
 
-test('P118 both ends can close at the same time while calls are blocked on them', () => {
+test('P118: both ends can close at the same time while calls are blocked on them', () => {
   const world = new World();
   const [near, far] = world.pair();
   const reads = [world.read(near, 5), world.read(far, 5)];
@@ -184,7 +184,7 @@ test('P118 both ends can close at the same time while calls are blocked on them'
   expect(world.pipes.budget.usedBytes).toBe(0);
 });
 
-test('P119 destroying the pipe of a FIFO loses its bytes, its growth and its SIGIO owner', () => {
+test('P119: destroying the pipe of a FIFO loses its bytes, its growth and its SIGIO owner', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds('rn', 'wn');
   world.ioctl(reader, Ioctl.FIOSETOWN, 500);

@@ -16,7 +16,7 @@ function lastFirst(count: number): number {
 }
 
 describe('a signal', () => {
-  test('P73 P76: what is unread goes into the ring, counts as written and stays readable', () => {
+  test('P73, P76: what is unread goes into the ring, counts as written and stays readable', () => {
     const world = new World();
     const { reader, writer } = world.fifoEnds();
     const data = pattern(20_000);
@@ -63,7 +63,7 @@ describe('a signal', () => {
     expect(knote.data).toBe(CHUNK_BYTES);
   });
 
-  test('P43 P76: without memory for the ring nothing of it counts, and the writer behind it goes on', () => {
+  test('P43, P76: without memory for the ring nothing of it counts, and the writer behind it goes on', () => {
     const world = new World();
     const { reader, writer } = world.fifoEnds();
     const write = world.write(writer, CHUNK_BYTES);

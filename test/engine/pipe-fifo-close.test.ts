@@ -6,7 +6,7 @@ import { POLLHUP, POLLIN, POLLOUT, Poller } from '../../src/kern/poll.ts';
 import { bytesOf, endOf, pattern, TestKnote, World } from '../support/engine.ts';
 import { visit } from '../support/fifo.ts';
 
-test('P131 the last reader that closes ends blocked writers: EPIPE, or what they have stored', () => {
+test('P131: the last reader that closes ends blocked writers: EPIPE, or what they have stored', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   const second = world.open(fifo, 'rn');
@@ -20,7 +20,7 @@ test('P131 the last reader that closes ends blocked writers: EPIPE, or what they
   expect(world.write(writer, 'x').result).toBe(-EPIPE);
 });
 
-test('P131 pollers and knotes of the writers hear that the last reader left', () => {
+test('P131: pollers and knotes of the writers hear that the last reader left', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   world.write(writer, 65536);
@@ -34,7 +34,7 @@ test('P131 pollers and knotes of the writers hear that the last reader left', ()
   expect(knote.flags & EV_EOF).toBe(EV_EOF);
 });
 
-test('P132 the last writer that closes ends blocked readers with 0 and moves the generation on', () => {
+test('P132: the last writer that closes ends blocked readers with 0 and moves the generation on', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds('rn', 'w');
   const blocking = world.open(fifo, 'r');
@@ -54,7 +54,7 @@ test('P132 the last writer that closes ends blocked readers with 0 and moves the
   expect([heard, knote.activations]).toEqual([1, 1]);
 });
 
-test('P133 when nobody has the FIFO open its bytes are lost and its memory returns', () => {
+test('P133: when nobody has the FIFO open its bytes are lost and its memory returns', () => {
   const world = new World();
   const fifo = world.fifo();
   const both = world.open(fifo, 'rw');
@@ -66,7 +66,7 @@ test('P133 when nobody has the FIFO open its bytes are lost and its memory retur
   expect(world.read(reader, 10).result).toBe(-EAGAIN);
 });
 
-test('P133 the new pipe of a FIFO knows nothing of the openers of the old one', () => {
+test('P133: the new pipe of a FIFO knows nothing of the openers of the old one', () => {
   const world = new World();
   const fifo = world.fifo();
   world.close(world.open(fifo, 'rw'));
@@ -77,7 +77,7 @@ test('P133 the new pipe of a FIFO knows nothing of the openers of the old one', 
   expect(world.write(file, 'x').waitMessage).toBe('fifoow');
 });
 
-test('P134 unread bytes outlast their writer, and a new writer takes the end-of-file back', () => {
+test('P134: unread bytes outlast their writer, and a new writer takes the end-of-file back', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.write(writer, 'abc');
@@ -89,7 +89,7 @@ test('P134 unread bytes outlast their writer, and a new writer takes the end-of-
   expect(world.read(reader, 10).text).toBe('def');
 });
 
-test('P134 unread bytes outlast the readers while a writer stays', () => {
+test('P134: unread bytes outlast the readers while a writer stays', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.write(writer, 'abc');
@@ -99,7 +99,7 @@ test('P134 unread bytes outlast the readers while a writer stays', () => {
   expect(world.read(again, 10).text).toBe('abc');
 });
 
-test('P134 end-of-file stays while a reader stays and no writer comes', () => {
+test('P134: end-of-file stays while a reader stays and no writer comes', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   world.close(writer);
@@ -107,14 +107,14 @@ test('P134 end-of-file stays while a reader stays and no writer comes', () => {
   expect(world.poll(reader, POLLIN)).toBe(POLLIN | POLLHUP);
 });
 
-test('P135 a non-blocking read before there was any writer is EAGAIN', () => {
+test('P135: a non-blocking read before there was any writer is EAGAIN', () => {
   const world = new World();
   const reader = world.open(world.fifo(), 'rn');
   expect(world.read(reader, 10).result).toBe(-EAGAIN);
   expect(world.poll(reader, POLLIN)).toBe(0);
 });
 
-test('P136 a reader that opened after the last writer left gets EAGAIN, as poll and kqueue say', () => {
+test('P136: a reader that opened after the last writer left gets EAGAIN, as poll and kqueue say', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.close(writer);
@@ -129,7 +129,7 @@ test('P136 a reader that opened after the last writer left gets EAGAIN, as poll 
   expect(world.read(late, 10).result).toBe(0);
 });
 
-test('P136 a blocking late reader waits for the next writer, its bytes or its leaving', () => {
+test('P136: a blocking late reader waits for the next writer, its bytes or its leaving', () => {
   const world = new World();
   const { fifo, writer } = world.fifoEnds();
   world.close(writer);
@@ -146,7 +146,7 @@ test('P136 a blocking late reader waits for the next writer, its bytes or its le
   expect(second.result).toBe(0);
 });
 
-test('P136 stored bytes reach a late reader too', () => {
+test('P136: stored bytes reach a late reader too', () => {
   const world = new World();
   const { fifo, writer } = world.fifoEnds();
   world.write(writer, 'abc');

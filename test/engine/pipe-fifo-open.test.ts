@@ -20,7 +20,7 @@ function listen(world: World, file: File, events: number): () => number {
   return () => heard;
 }
 
-test('P121 the first open makes the pipe, with nobody counted before and generation 0', () => {
+test('P121: the first open makes the pipe, with nobody counted before and generation 0', () => {
   const world = new World();
   const fifo = world.fifo();
   expect(fifo.end).toBe(null);
@@ -35,14 +35,14 @@ test('P121 the first open makes the pipe, with nobody counted before and generat
   expect(world.pipes.budget.usedBytes).toBe(20480);
 });
 
-test('P121 an open for neither direction is EINVAL', () => {
+test('P121: an open for neither direction is EINVAL', () => {
   const world = new World();
   const fifo = world.fifo();
   expect(world.startOpen(fifo, 'n').call.result).toBe(-EINVAL);
   expect(fifo.end).toBe(null);
 });
 
-test('P121 without memory for the pipe the open is ENOMEM and counts nobody', () => {
+test('P121: without memory for the pipe the open is ENOMEM and counts nobody', () => {
   const world = new World({ maxPipeKvaBytes: 20480 });
   const [near, far] = world.pair();
   const fifo = world.fifo();
@@ -54,7 +54,7 @@ test('P121 without memory for the pipe the open is ENOMEM and counts nobody', ()
   expect(world.startOpen(fifo, 'rn').call.result).toBe(0);
 });
 
-test('P122 a new first reader lifts the end-of-file that the last one left, and pollers hear of it', () => {
+test('P122: a new first reader lifts the end-of-file that the last one left, and pollers hear of it', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.close(reader);
@@ -69,7 +69,7 @@ test('P122 a new first reader lifts the end-of-file that the last one left, and 
   expect(world.read(again, 5).text).toBe('x');
 });
 
-test('P122 a second reader does not lift an end-of-file', () => {
+test('P122: a second reader does not lift an end-of-file', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.close(writer);
@@ -77,7 +77,7 @@ test('P122 a second reader does not lift an end-of-file', () => {
   expect(world.read(reader, 5).result).toBe(0);
 });
 
-test('P122 a reader notes the writer generation less the writers that are there', () => {
+test('P122: a reader notes the writer generation less the writers that are there', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   expect(reader.pipeGeneration).toBe(0);
@@ -89,7 +89,7 @@ test('P122 a reader notes the writer generation less the writers that are there'
   expect(world.open(fifo, 'rn').pipeGeneration).toBe(-1);
 });
 
-test('P123 a non-blocking open for writing alone is ENXIO and leaves no pipe', () => {
+test('P123: a non-blocking open for writing alone is ENXIO and leaves no pipe', () => {
   const world = new World();
   const fifo = world.fifo();
   const ends: PipeEnd[] = [];
@@ -102,7 +102,7 @@ test('P123 a non-blocking open for writing alone is ENXIO and leaves no pipe', (
   expect(world.pipes.budget.usedBytes).toBe(0);
 });
 
-test('P123 beside another writer it is ENXIO too, and the pipe stays', () => {
+test('P123: beside another writer it is ENXIO too, and the pipe stays', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.close(reader);
@@ -111,7 +111,7 @@ test('P123 beside another writer it is ENXIO too, and the pipe stays', () => {
   expect(fifo.end).toBe(endOf(writer));
 });
 
-test('P124 a new first writer lifts end-of-file, and pollers hear of it', () => {
+test('P124: a new first writer lifts end-of-file, and pollers hear of it', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.close(writer);
@@ -130,7 +130,7 @@ test('P124 a new first writer lifts end-of-file, and pollers hear of it', () => 
   expect(world.read(reader, 5).result).toBe(0);
 });
 
-test('P124 a second writer does not lift the end-of-file of the readers that left', () => {
+test('P124: a second writer does not lift the end-of-file of the readers that left', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.close(reader);
@@ -139,7 +139,7 @@ test('P124 a second writer does not lift the end-of-file of the readers that lef
   expect(world.write(writer, 'x').result).toBe(-EPIPE);
 });
 
-test('P125 a blocking open for reading waits for a writer', () => {
+test('P125: a blocking open for reading waits for a writer', () => {
   const world = new World();
   const fifo = world.fifo();
   const { file, call } = world.startOpen(fifo, 'r');
@@ -150,7 +150,7 @@ test('P125 a blocking open for reading waits for a writer', () => {
   expect(world.read(file, 5).text).toBe('x');
 });
 
-test('P125 the open for reading succeeds though the writer has left again, and its bytes are there', () => {
+test('P125: the open for reading succeeds though the writer has left again, and its bytes are there', () => {
   const world = new World();
   const fifo = world.fifo();
   const readers = [world.startOpen(fifo, 'r'), world.startOpen(fifo, 'r')];
@@ -160,7 +160,7 @@ test('P125 the open for reading succeeds though the writer has left again, and i
   expect(world.read(readers[0]!.file, 5).result).toBe(0);
 });
 
-test('P126 a blocking open for writing waits for a reader', () => {
+test('P126: a blocking open for writing waits for a reader', () => {
   const world = new World();
   const fifo = world.fifo();
   const writers = [world.startOpen(fifo, 'w'), world.startOpen(fifo, 'w')];
@@ -171,7 +171,7 @@ test('P126 a blocking open for writing waits for a reader', () => {
   expect(world.read(reader, 5).text).toBe('x');
 });
 
-test('P126 the open for writing succeeds though the reader has left again, and writes are EPIPE', () => {
+test('P126: the open for writing succeeds though the reader has left again, and writes are EPIPE', () => {
   const world = new World();
   const fifo = world.fifo();
   const { file, call } = world.startOpen(fifo, 'w');
@@ -180,7 +180,7 @@ test('P126 the open for writing succeeds though the reader has left again, and w
   expect(world.write(file, 'x').result).toBe(-EPIPE);
 });
 
-test('P127 a reader that waits in open counts already, so a non-blocking writer gets in and releases it', () => {
+test('P127: a reader that waits in open counts already, so a non-blocking writer gets in and releases it', () => {
   const world = new World();
   const fifo = world.fifo();
   const { call } = world.startOpen(fifo, 'r');
@@ -189,7 +189,7 @@ test('P127 a reader that waits in open counts already, so a non-blocking writer 
   expect(call.result).toBe(0);
 });
 
-test('P127 a writer that waits in open counts already and is released by a reader that need not wait', () => {
+test('P127: a writer that waits in open counts already and is released by a reader that need not wait', () => {
   const world = new World();
   const fifo = world.fifo();
   const { call } = world.startOpen(fifo, 'w');
@@ -198,12 +198,12 @@ test('P127 a writer that waits in open counts already and is released by a reade
   expect(call.result).toBe(0);
 });
 
-test('P128 a non-blocking open for reading succeeds alone', () => {
+test('P128: a non-blocking open for reading succeeds alone', () => {
   const world = new World();
   expect(world.startOpen(world.fifo(), 'rn').call.result).toBe(0);
 });
 
-test.each(['rw', 'rwn'])('P129 an open for both directions (%s) never waits', (mode) => {
+test.each(['rw', 'rwn'])('P129: an open for both directions (%s) never waits', (mode) => {
   const world = new World();
   const fifo = world.fifo();
   const file = world.open(fifo, mode);
@@ -229,7 +229,7 @@ test.each([
   expect(world.pipes.budget.usedBytes).toBe(0);
 });
 
-test('P130 an interrupted opener leaves the others that wait in open alone', () => {
+test('P130: an interrupted opener leaves the others that wait in open alone', () => {
   const world = new World();
   const fifo = world.fifo();
   const first = world.startOpen(fifo, 'r');
@@ -348,7 +348,7 @@ test('a blocking reader that created the name waits in read instead of in open',
   expect(read.text).toBe('x');
 });
 
-test('P123 an open that meant to make the name but found it is refused as a non-blocking writer alone', () => {
+test('P123: an open that meant to make the name but found it is refused as a non-blocking writer alone', () => {
   const world = new World();
   const fifo = world.fifo();
   const file = new File(FWRITE | FNONBLOCK, anonymousPipeOps, user);

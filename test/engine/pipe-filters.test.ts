@@ -26,7 +26,7 @@ function hasEof(knote: TestKnote): boolean {
   return (knote.flags & EV_EOF) !== 0;
 }
 
-test('P93 a READ knote on a write-only descriptor is accepted, never fires and can be deleted', () => {
+test('P93: a READ knote on a write-only descriptor is accepted, never fires and can be deleted', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   const knote = watch(writer, EVFILT_READ);
@@ -37,7 +37,7 @@ test('P93 a READ knote on a write-only descriptor is accepted, never fires and c
   knote.remove();
 });
 
-test('P93 a WRITE knote on a read-only descriptor is accepted, never fires and can be deleted', () => {
+test('P93: a WRITE knote on a read-only descriptor is accepted, never fires and can be deleted', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   const knote = watch(reader, EVFILT_WRITE);
@@ -49,14 +49,14 @@ test('P93 a WRITE knote on a read-only descriptor is accepted, never fires and c
   knote.remove();
 });
 
-test('P94 a WRITE knote is refused with EPIPE when the other end of the pair is closed', () => {
+test('P94: a WRITE knote is refused with EPIPE when the other end of the pair is closed', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.close(far);
   expect(new TestKnote(near, EVFILT_WRITE).register()).toBe(-EPIPE);
 });
 
-test('P95 a READ knote is accepted then, and active at once with EV_EOF and no data', () => {
+test('P95: a READ knote is accepted then, and active at once with EV_EOF and no data', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.close(far);
@@ -66,7 +66,7 @@ test('P95 a READ knote is accepted then, and active at once with EV_EOF and no d
   expect(knote.data).toBe(0);
 });
 
-test('P96 other filters are EINVAL on a pair, and left to the node on a FIFO', () => {
+test('P96: other filters are EINVAL on a pair, and left to the node on a FIFO', () => {
   const world = new World();
   const [end] = world.pair();
   const { reader } = world.fifoEnds();
@@ -77,7 +77,7 @@ test('P96 other filters are EINVAL on a pair, and left to the node on a FIFO', (
   expect(endOf(end).klist.size + endOf(reader).klist.size).toBe(0);
 });
 
-test('P97 a READ knote counts the stored bytes, or the unread bytes of a chunk', () => {
+test('P97: a READ knote counts the stored bytes, or the unread bytes of a chunk', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   const knote = watch(reader, EVFILT_READ);
@@ -95,7 +95,7 @@ test('P97 a READ knote counts the stored bytes, or the unread bytes of a chunk',
   expect(hasEof(knote)).toBe(false);
 });
 
-test('P98 a READ knote fires with EV_EOF when the last writer leaves, and a new writer takes EV_EOF back', () => {
+test('P98: a READ knote fires with EV_EOF when the last writer leaves, and a new writer takes EV_EOF back', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   const knote = watch(reader, EVFILT_READ);
@@ -113,7 +113,7 @@ test('P98 a READ knote fires with EV_EOF when the last writer leaves, and a new 
   expect(knote.isActive()).toBe(false);
 });
 
-test('P98 a READ knote without data is active at end-of-file, but not of a reader that opened afterwards', () => {
+test('P98: a READ knote without data is active at end-of-file, but not of a reader that opened afterwards', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   world.close(writer);
@@ -128,7 +128,7 @@ test('P98 a READ knote without data is active at end-of-file, but not of a reade
   expect(hasEof(knote)).toBe(true);
 });
 
-test('P99 a WRITE knote counts the room of the ring it writes to, and is active from PIPE_BUF on', () => {
+test('P99: a WRITE knote counts the room of the ring it writes to, and is active from PIPE_BUF on', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   const knote = watch(writer, EVFILT_WRITE);
@@ -142,7 +142,7 @@ test('P99 a WRITE knote counts the room of the ring it writes to, and is active 
   expect(knote.data).toBe(512);
 });
 
-test('P99 a WRITE knote shows no room beside a direct chunk', () => {
+test('P99: a WRITE knote shows no room beside a direct chunk', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   const knote = watch(writer, EVFILT_WRITE);
@@ -155,7 +155,7 @@ test('P99 a WRITE knote shows no room beside a direct chunk', () => {
   expect(knote.data).toBe(16384);
 });
 
-test('P100 a WRITE knote fires with EV_EOF when the last reader of a FIFO leaves, its data still counted', () => {
+test('P100: a WRITE knote fires with EV_EOF when the last reader of a FIFO leaves, its data still counted', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds('rn', 'wn');
   const knote = watch(writer, EVFILT_WRITE);
@@ -171,7 +171,7 @@ test('P100 a WRITE knote fires with EV_EOF when the last reader of a FIFO leaves
   expect(hasEof(knote)).toBe(false);
 });
 
-test('P99 P100 the last evaluation of a FIFO knote counts PIPE_BUF, as the ring has no memory any more', () => {
+test('P99, P100: the last evaluation of a FIFO knote counts PIPE_BUF, as the ring has no memory any more', () => {
   const world = new World();
   const both = world.open(world.fifo(), 'rw');
   const knote = watch(both, EVFILT_WRITE);
@@ -180,7 +180,7 @@ test('P99 P100 the last evaluation of a FIFO knote counts PIPE_BUF, as the ring 
   expect(hasEof(knote)).toBe(true);
 });
 
-test('P100 on a pair the knote keeps the data it had when the other end closed', () => {
+test('P100: on a pair the knote keeps the data it had when the other end closed', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.write(far, 96);
@@ -192,7 +192,7 @@ test('P100 on a pair the knote keeps the data it had when the other end closed',
   expect(knote.data).toBe(16384 - 96);
 });
 
-test('P101 a WRITE knote follows the ring that its descriptor writes to, a READ knote its own', () => {
+test('P101: a WRITE knote follows the ring that its descriptor writes to, a READ knote its own', () => {
   const world = new World();
   const [near, far] = world.pair();
   const write = watch(far, EVFILT_WRITE);
@@ -215,7 +215,7 @@ test('P101 a WRITE knote follows the ring that its descriptor writes to, a READ 
   expect(write.activations).toBe(0);
 });
 
-test('P102 the WRITE knote of the surviving end becomes one-shot with EV_EOF and leaves the closed end', () => {
+test('P102: the WRITE knote of the surviving end becomes one-shot with EV_EOF and leaves the closed end', () => {
   const world = new World();
   const [near, far] = world.pair();
   const knote = watch(far, EVFILT_WRITE);
@@ -232,7 +232,7 @@ test('P102 the WRITE knote of the surviving end becomes one-shot with EV_EOF and
   knote.remove();
 });
 
-test('P138 low-water marks and other parameters of a registration change nothing', () => {
+test('P138: low-water marks and other parameters of a registration change nothing', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   const read = new TestKnote(reader, EVFILT_READ);

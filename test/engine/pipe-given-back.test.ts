@@ -9,7 +9,7 @@ import { endOf, pattern, TestKnote, World } from '../support/engine.ts';
 
 const CHUNK_BYTES = 20_000;
 
-test('P16 P17: a ring that finds no memory for its new size keeps the old one, and what is booked is what there is', () => {
+test('P16, P17: a ring that finds no memory for its new size keeps the old one, and what is booked is what there is', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   const { ring } = endOf(reader);
@@ -55,7 +55,7 @@ test('rings are kept for reuse up to a limit, each under its size', () => {
   expect(world.pipes.budget.spareCount).toBe(MAXIMUM_SPARE_RINGS - 1);
 });
 
-test('P43 P76 P92: a chunk that a signal ends without memory for its rest notifies pollers and knotes of the room', () => {
+test('P43, P76, P92: a chunk that a signal ends without memory for its rest notifies pollers and knotes of the room', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   const write = world.write(writer, CHUNK_BYTES);

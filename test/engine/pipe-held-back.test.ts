@@ -58,7 +58,7 @@ function begin(size: number, { buffered = false } = {}) {
 }
 
 describe('writes whose bytes are elsewhere while they sleep', () => {
-  test('P70 P80: what is kept can be read, the rest is fetched when it is wanted', () => {
+  test('P70, P80: what is kept can be read, the rest is fetched when it is wanted', () => {
     const { world, reader, payload, paged, call } = begin(100_000);
     paged.holdBack();
     expect(paged.uio.isHeldBack).toBe(true);
@@ -70,7 +70,7 @@ describe('writes whose bytes are elsewhere while they sleep', () => {
     expect(call.result).toBe(100_000);
   });
 
-  test('P76 PB2: an interrupt saves what is kept, and counts no more than that', () => {
+  test('P76: PB2: an interrupt saves what is kept, and counts no more than that', () => {
     const { world, reader, payload, paged, call } = begin(100_000);
     expect(world.read(reader, 1000).bytes).toEqual(payload.subarray(0, 1000));
     paged.holdBack();

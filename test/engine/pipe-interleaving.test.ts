@@ -15,7 +15,7 @@ const events = [
 ];
 
 test(
-  'P47 P54 P69 P113 P118 calls on a FIFO and a pair in any order lose no byte and no wake-up',
+  'P47, P54, P69, P113, P118: calls on a FIFO and a pair in any order lose no byte and no wake-up',
   longTest,
   () => {
     const seed = seedFromEnvironment();

@@ -12,7 +12,7 @@ import { bytesOf, endOf, unlimitedTable, user, World } from '../support/engine.t
 const FIONWRITE = 0x40046677;
 const FIONSPACE = 0x40046676;
 
-test('P103 FIONBIO succeeds and leaves the flag to the descriptor layer', () => {
+test('P103: FIONBIO succeeds and leaves the flag to the descriptor layer', () => {
   const world = new World();
   const [file] = world.pair();
   expect(world.ioctl(file, Ioctl.FIONBIO, 1)).toEqual({ result: 0, value: 1 });
@@ -21,7 +21,7 @@ test('P103 FIONBIO succeeds and leaves the flag to the descriptor layer', () => 
   expect(world.read(file, 1).result).toBe(-EAGAIN);
 });
 
-test('P104 FIOASYNC turns SIGIO on and off for the ring of the descriptor it is called on', () => {
+test('P104: FIOASYNC turns SIGIO on and off for the ring of the descriptor it is called on', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.ioctl(near, Ioctl.FIOSETOWN, 500);
@@ -35,7 +35,7 @@ test('P104 FIOASYNC turns SIGIO on and off for the ring of the descriptor it is 
   expect(world.host.sigio).toEqual([500]);
 });
 
-test('P105 FIONREAD says what a read could get now, and 0 where the open mode has no reading', () => {
+test('P105: FIONREAD says what a read could get now, and 0 where the open mode has no reading', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   expect(world.ioctl(reader, Ioctl.FIONREAD, 99)).toEqual({ result: 0, value: 0 });
@@ -48,7 +48,7 @@ test('P105 FIONREAD says what a read could get now, and 0 where the open mode ha
   expect(world.ioctl(reader, Ioctl.FIONREAD).value).toBe(6000);
 });
 
-test('P106 FIOSETOWN and FIOGETOWN keep the owner, TIOCSPGRP and TIOCGPGRP with the sign turned', () => {
+test('P106: FIOSETOWN and FIOGETOWN keep the owner, TIOCSPGRP and TIOCGPGRP with the sign turned', () => {
   const world = new World();
   const [file] = world.pair();
   expect(world.ioctl(file, Ioctl.FIOGETOWN, 7)).toEqual({ result: 0, value: 0 });
@@ -63,7 +63,7 @@ test('P106 FIOSETOWN and FIOGETOWN keep the owner, TIOCSPGRP and TIOCGPGRP with 
   expect(world.ioctl(file, Ioctl.FIOGETOWN, 7).value).toBe(0);
 });
 
-test('P106 an owner that does not exist or is out of reach is refused, and the old one stays', () => {
+test('P106: an owner that does not exist or is out of reach is refused, and the old one stays', () => {
   const world = new World();
   const [file] = world.pair();
   world.ioctl(file, Ioctl.FIOSETOWN, 500);
@@ -75,7 +75,7 @@ test('P106 an owner that does not exist or is out of reach is refused, and the o
   expect(world.ioctl(file, Ioctl.FIOGETOWN).value).toBe(50);
 });
 
-test('P107 every other ioctl is ENOTTY, the queries of the send queue too', () => {
+test('P107: every other ioctl is ENOTTY, the queries of the send queue too', () => {
   const world = new World();
   const [file] = world.pair();
   for (const command of [FIONWRITE, FIONSPACE, 0, 0x541b]) {
@@ -83,7 +83,7 @@ test('P107 every other ioctl is ENOTTY, the queries of the send queue too', () =
   }
 });
 
-test('P108 fstat of a pair: no mode bits, no links, waiting bytes, blocks in pages', () => {
+test('P108: fstat of a pair: no mode bits, no links, waiting bytes, blocks in pages', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.host.clock.advance(5000);
@@ -105,7 +105,7 @@ test('P108 fstat of a pair: no mode bits, no links, waiting bytes, blocks in pag
   expect(pipeStat(endOf(far), user)).toMatchObject({ sizeBytes: 0, blocks: 0 });
 });
 
-test('P108 the size counts a pending chunk, and the owner is who made the pair', () => {
+test('P108: the size counts a pending chunk, and the owner is who made the pair', () => {
   const world = new World();
   const files = pipe2(world.pipes, unlimitedTable, 0, { uid: 7, gid: 8, pid: 9 });
   if (typeof files === 'number') throw new Error('pipe2 failed');
@@ -114,7 +114,7 @@ test('P108 the size counts a pending chunk, and the owner is who made the pair',
   expect(pipeStat(endOf(files[0]), user)).toMatchObject({ sizeBytes: 9999, blocks: 3, uid: 7, gid: 8 });
 });
 
-test('P110 the info of an end shows its ring', () => {
+test('P110: the info of an end shows its ring', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.write(far, 10);
@@ -123,7 +123,7 @@ test('P110 the info of an end shows its ring', () => {
   expect(pipeInfo(endOf(far))).toEqual({ count: 0, in: 0, out: 0, sizeBytes: 4096 });
 });
 
-test('P111 a pipe has no positions: the offset of a transfer means nothing to it', () => {
+test('P111: a pipe has no positions: the offset of a transfer means nothing to it', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.now(far.ops.write(far, new WriteUio([bytesOf('abc')], 100), user));
@@ -132,7 +132,7 @@ test('P111 a pipe has no positions: the offset of a transfer means nothing to it
   expect([...buffer]).toEqual([...bytesOf('ab')]);
 });
 
-test('P120 a policy refuses reads, writes, ioctls, polls and stats with its own errno', () => {
+test('P120: a policy refuses reads, writes, ioctls, polls and stats with its own errno', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.write(far, 'abc');
@@ -162,7 +162,7 @@ test('P120 a policy refuses reads, writes, ioctls, polls and stats with its own 
   expect(world.read(near, 10).text).toBe('abc');
 });
 
-test('P120 a policy that agrees changes nothing', () => {
+test('P120: a policy that agrees changes nothing', () => {
   const world = new World();
   const agree = () => 0;
   world.pipes.policy = {
@@ -180,7 +180,7 @@ test('P120 a policy that agrees changes nothing', () => {
   expect(world.read(near, 10).text).toBe('abc');
 });
 
-test('P120 a policy is told once of every pair that comes and goes, named or not', () => {
+test('P120: a policy is told once of every pair that comes and goes, named or not', () => {
   const world = new World({ maxPipeKvaBytes: 65536 });
   const created: PipePair[] = [];
   const destroyed: PipePair[] = [];
@@ -209,7 +209,7 @@ test('P120 a policy is told once of every pair that comes and goes, named or not
   expect(created.length).toBe(destroyed.length);
 });
 
-test('P139 times are the clock as it stands at the call: equal within a tick', () => {
+test('P139: times are the clock as it stands at the call: equal within a tick', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.host.clock.advance(250);
@@ -224,7 +224,7 @@ test('P139 times are the clock as it stands at the call: equal within a tick', (
   expect(endOf(near).times.accessed).toEqual(accessed);
 });
 
-test('P140 a short first segment pulls a long second one into the ring; a long one in front goes directly', () => {
+test('P140: a short first segment pulls a long second one into the ring; a long one in front goes directly', () => {
   const world = new World();
   const fresh = world.fifoEnds();
   expect(world.writev(fresh.writer, [new Uint8Array(100), new Uint8Array(10000)]).result).toBe(10100);
@@ -240,7 +240,7 @@ test('P140 a short first segment pulls a long second one into the ring; a long o
   expect(world.read(other.reader, 10000).result).toBe(100);
 });
 
-test('P141 a pair made without flags blocks in both directions', () => {
+test('P141: a pair made without flags blocks in both directions', () => {
   const world = new World();
   const files = pipe2(world.pipes, unlimitedTable, 0, user);
   if (typeof files === 'number') throw new Error('pipe2 failed');

@@ -112,32 +112,36 @@ class ModelledRing {
   }
 }
 
-test('P33 P34 P54 P55 P69 P81 a ring does what a queue of bytes does, whatever its size', longTest, () => {
-  const seed = seedFromEnvironment();
-  console.log(`${OPERATIONS} operations with IPCFS_SEED=${seed}`);
-  const random = new Random(seed);
-  const ring = new ModelledRing();
-  let operation = 0;
-  try {
-    for (; operation < OPERATIONS; operation++) {
-      const length = random.oneIn(3) ? random.between(1, LONGEST_BYTES) : random.between(1, 2000);
-      const choice = random.below(100);
-      if (choice < 48) ring.write(length);
-      else if (choice < 95) ring.read(length);
-      else if (choice === 95) ring.fill(length);
-      else if (choice === 96) ring.peek(length);
-      else if (choice === 97) ring.press(random.below(8));
-      else ring.resize(random.between(1, BIG_PIPE_SIZE_BYTES));
-      ring.check();
+test(
+  'P33, P34, P54, P55, P69, P81: a ring does what a queue of bytes does, whatever its size',
+  longTest,
+  () => {
+    const seed = seedFromEnvironment();
+    console.log(`${OPERATIONS} operations with IPCFS_SEED=${seed}`);
+    const random = new Random(seed);
+    const ring = new ModelledRing();
+    let operation = 0;
+    try {
+      for (; operation < OPERATIONS; operation++) {
+        const length = random.oneIn(3) ? random.between(1, LONGEST_BYTES) : random.between(1, 2000);
+        const choice = random.below(100);
+        if (choice < 48) ring.write(length);
+        else if (choice < 95) ring.read(length);
+        else if (choice === 95) ring.fill(length);
+        else if (choice === 96) ring.peek(length);
+        else if (choice === 97) ring.press(random.below(8));
+        else ring.resize(random.between(1, BIG_PIPE_SIZE_BYTES));
+        ring.check();
+      }
+    } catch (cause) {
+      throw new Error(`IPCFS_SEED=${seed}, operation ${operation}: ${String(cause)}`, { cause });
     }
-  } catch (cause) {
-    throw new Error(`IPCFS_SEED=${seed}, operation ${operation}: ${String(cause)}`, { cause });
-  }
-  expect(ring.written).toBeGreaterThan(OPERATIONS);
-  expect(ring.taken).toBeLessThanOrEqual(ring.written);
-});
+    expect(ring.written).toBeGreaterThan(OPERATIONS);
+    expect(ring.taken).toBeLessThanOrEqual(ring.written);
+  },
+);
 
-test('P76 only an empty ring is filled, and only with what it can hold', () => {
+test('P76: only an empty ring is filled, and only with what it can hold', () => {
   const world = new World();
   const [near, far] = world.pair(true);
   const { ring } = endOf(near);

@@ -27,7 +27,7 @@ function earlyAndLateReader(world: World) {
   return { fifo, early: reader, late: world.open(fifo, 'rn') };
 }
 
-test('P82 stored bytes make a reader readable, and only the bits that were asked for come back', () => {
+test('P82: stored bytes make a reader readable, and only the bits that were asked for come back', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   expect(world.poll(reader, POLLIN | POLLRDNORM)).toBe(0);
@@ -39,7 +39,7 @@ test('P82 stored bytes make a reader readable, and only the bits that were asked
   expect(world.poll(reader, 0)).toBe(0);
 });
 
-test('P82 a pending direct chunk makes a reader readable; a descriptor not open for reading never is', () => {
+test('P82: a pending direct chunk makes a reader readable; a descriptor not open for reading never is', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   world.write(writer, 10000);
@@ -48,7 +48,7 @@ test('P82 a pending direct chunk makes a reader readable; a descriptor not open 
   expect(world.poll(writer, POLLIN | POLLRDNORM)).toBe(0);
 });
 
-test('P83 a ring polls writable from PIPE_BUF free bytes on, though shorter writes would fit', () => {
+test('P83: a ring polls writable from PIPE_BUF free bytes on, though shorter writes would fit', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   expect(world.poll(writer, POLLOUT | POLLWRNORM)).toBe(POLLOUT);
@@ -60,7 +60,7 @@ test('P83 a ring polls writable from PIPE_BUF free bytes on, though shorter writ
   expect(world.poll(reader, POLLOUT)).toBe(0);
 });
 
-test('P83 the threshold follows the PIPE_BUF of the mount', () => {
+test('P83: the threshold follows the PIPE_BUF of the mount', () => {
   const world = new World({ pipeBufBytes: 4096 });
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   world.write(writer, 65536 - 4095);
@@ -69,7 +69,7 @@ test('P83 the threshold follows the PIPE_BUF of the mount', () => {
   expect(world.poll(writer, POLLOUT)).toBe(POLLOUT);
 });
 
-test('P83 a pending direct chunk keeps every writer from polling writable until it is read', () => {
+test('P83: a pending direct chunk keeps every writer from polling writable until it is read', () => {
   const world = new World();
   const { fifo, reader, writer } = world.fifoEnds();
   const other = world.open(fifo, 'wn');
@@ -81,7 +81,7 @@ test('P83 a pending direct chunk keeps every writer from polling writable until 
   expect(world.poll(other, POLLOUT)).toBe(POLLOUT);
 });
 
-test('P83 a full ring whose end is being closed polls writable, as the write would not wait', () => {
+test('P83: a full ring whose end is being closed polls writable, as the write would not wait', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.writeBuffered(near, new Uint8Array(70000));
@@ -94,7 +94,7 @@ test('P83 a full ring whose end is being closed polls writable, as the write wou
   expect(world.poll(far, POLLIN)).toBe(POLLIN);
 });
 
-test('P84 a reader whose writers left polls POLLIN if asked, and POLLHUP asked or not', () => {
+test('P84: a reader whose writers left polls POLLIN if asked, and POLLHUP asked or not', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   world.close(writer);
@@ -104,7 +104,7 @@ test('P84 a reader whose writers left polls POLLIN if asked, and POLLHUP asked o
   expect(world.poll(reader, POLLPRI)).toBe(POLLHUP);
 });
 
-test('P85 POLLINIGNEOF leaves end-of-file out of the answer, but not stored bytes', () => {
+test('P85: POLLINIGNEOF leaves end-of-file out of the answer, but not stored bytes', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   world.write(writer, 'abc');
@@ -115,7 +115,7 @@ test('P85 POLLINIGNEOF leaves end-of-file out of the answer, but not stored byte
   expect(world.poll(reader, POLLIN)).toBe(POLLIN | POLLHUP);
 });
 
-test('P86 bytes of a writer that left poll POLLIN and POLLHUP together, and so does the end after them', () => {
+test('P86: bytes of a writer that left poll POLLIN and POLLHUP together, and so does the end after them', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   world.write(writer, 'abc');
@@ -126,7 +126,7 @@ test('P86 bytes of a writer that left poll POLLIN and POLLHUP together, and so d
   expect(world.read(reader, 3).result).toBe(0);
 });
 
-test('P87 a reader that opened after the last writer left polls no end-of-file until one comes and goes', () => {
+test('P87: a reader that opened after the last writer left polls no end-of-file until one comes and goes', () => {
   const world = new World();
   const { fifo, early, late } = earlyAndLateReader(world);
   expect(world.poll(early, POLLIN)).toBe(POLLIN | POLLHUP);
@@ -136,7 +136,7 @@ test('P87 a reader that opened after the last writer left polls no end-of-file u
   expect(world.poll(late, POLLIN)).toBe(POLLIN | POLLHUP);
 });
 
-test('P87 a reader that opened beside a writer polls its end-of-file', () => {
+test('P87: a reader that opened beside a writer polls its end-of-file', () => {
   const world = new World();
   const { fifo, writer } = world.fifoEnds();
   const second = world.open(fifo, 'rn');
@@ -144,7 +144,7 @@ test('P87 a reader that opened beside a writer polls its end-of-file', () => {
   expect(world.poll(second, POLLIN)).toBe(POLLIN | POLLHUP);
 });
 
-test('P88 the late reader gets no POLLHUP whatever it asks for (PB9 corrected)', () => {
+test('P88: the late reader gets no POLLHUP whatever it asks for (PB9 corrected)', () => {
   const world = new World();
   const { early, late } = earlyAndLateReader(world);
   expect(world.poll(late, 0)).toBe(0);
@@ -153,7 +153,7 @@ test('P88 the late reader gets no POLLHUP whatever it asks for (PB9 corrected)',
   expect(world.poll(early, 0)).toBe(POLLHUP);
 });
 
-test('P89 a writer whose readers left polls POLLHUP, and POLLOUT if asked, full ring or not', () => {
+test('P89: a writer whose readers left polls POLLHUP, and POLLOUT if asked, full ring or not', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   world.write(writer, 65536);
@@ -162,7 +162,7 @@ test('P89 a writer whose readers left polls POLLHUP, and POLLOUT if asked, full 
   expect(world.poll(writer, POLLIN)).toBe(POLLHUP);
 });
 
-test('P90 an end of a pair whose peer is closed polls all three bits', () => {
+test('P90: an end of a pair whose peer is closed polls all three bits', () => {
   const world = new World();
   const [near, far] = world.pair();
   expect(world.poll(near, POLLIN | POLLOUT)).toBe(POLLOUT);
@@ -171,7 +171,7 @@ test('P90 an end of a pair whose peer is closed polls all three bits', () => {
   expect(world.poll(near, POLLIN | POLLOUT | POLLINIGNEOF)).toBe(POLLOUT);
 });
 
-test('P91 a poller of a full ring hears once PIPE_BUF bytes are free', () => {
+test('P91: a poller of a full ring hears once PIPE_BUF bytes are free', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   world.write(writer, 65536);
@@ -184,7 +184,7 @@ test('P91 a poller of a full ring hears once PIPE_BUF bytes are free', () => {
   expect(world.poll(writer, POLLOUT)).toBe(POLLOUT);
 });
 
-test('P91 a poller of a pair waits on its own ring and on the one it writes to, and hears once', () => {
+test('P91: a poller of a pair waits on its own ring and on the one it writes to, and hears once', () => {
   const world = new World();
   const [near, far] = world.pair();
   for (const rouse of [() => world.write(far, 'x'), () => world.read(far, 4096)]) {
@@ -215,7 +215,7 @@ test.each([
   },
 );
 
-test('P91 nobody waits on an end that is closed', () => {
+test('P91: nobody waits on an end that is closed', () => {
   const world = new World();
   const [near, far] = world.pair();
   world.close(far);
@@ -223,7 +223,7 @@ test('P91 nobody waits on an end that is closed', () => {
   expect([endOf(near).pollQueue.size, endOf(far).pollQueue.size]).toEqual([1, 0]);
 });
 
-test('P92 a notification reaches pollers, then the SIGIO owner, then knotes', () => {
+test('P92: a notification reaches pollers, then the SIGIO owner, then knotes', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   const order: string[] = [];
@@ -239,7 +239,7 @@ test('P92 a notification reaches pollers, then the SIGIO owner, then knotes', ()
   expect(world.host.sigio).toEqual([500]);
 });
 
-test('P92 there is no SIGIO without async mode, or without an owner', () => {
+test('P92: there is no SIGIO without async mode, or without an owner', () => {
   const world = new World();
   const { reader, writer } = world.fifoEnds();
   world.ioctl(reader, Ioctl.FIOASYNC, 1);

@@ -54,7 +54,7 @@ describe('sleeping readers', () => {
     expect(world.read(first, 10).text).toBe('late');
   });
 
-  test('P47 P32: one write wakes all readers; who finds nothing sleeps on', () => {
+  test('P47, P32: one write wakes all readers; who finds nothing sleeps on', () => {
     const world = new World();
     const [first, second] = world.pair();
     const reads = Array.from({ length: 3 }, () => world.read(first, 10));

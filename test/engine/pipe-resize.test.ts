@@ -153,7 +153,7 @@ describe('the budget', () => {
     expect(world.sysctl(KVA)).toBe(0);
   });
 
-  test('P16 P25: when old and new ring do not fit together, the write goes on with the old one', () => {
+  test('P16, P25: when old and new ring do not fit together, the write goes on with the old one', () => {
     const world = new World({ maxPipeKvaBytes: PIPE_BYTES + 2 * DEFAULT_BYTES - 1 });
     const { writer } = idleFifo(world);
     expect(world.write(writer, 20_000).result).toBe(DEFAULT_BYTES);

@@ -17,7 +17,7 @@ function smallRing(options: { maxPipeKvaBytes?: number } = {}) {
   return { world, from, into };
 }
 
-test('P22 P83 a ring as small as PIPE_BUF is writable while it can grow, and the write that poll promises succeeds', () => {
+test('P22, P83: a ring as small as PIPE_BUF is writable while it can grow, and the write that poll promises succeeds', () => {
   const { world, from, into } = smallRing();
   const { ring } = endOf(from);
   expect(ring.size).toBe(4096);
@@ -29,7 +29,7 @@ test('P22 P83 a ring as small as PIPE_BUF is writable while it can grow, and the
   expect([ring.size, ring.count, world.poll(into, POLLOUT)]).toEqual([8192, 8192, 0]);
 });
 
-test('P99 EVFILT_WRITE says the same as poll', () => {
+test('P99: EVFILT_WRITE says the same as poll', () => {
   const { world, into } = smallRing();
   world.write(into, 1);
   const knote = new TestKnote(into, EVFILT_WRITE);
@@ -61,7 +61,7 @@ test.each([
   },
 );
 
-test('P83 a ring of two such writes or more polls by its own room, as the original does', () => {
+test('P83: a ring of two such writes or more polls by its own room, as the original does', () => {
   const world = new World({ pipeBufBytes: PIPE_BUF });
   const { reader, writer } = world.fifoEnds('rn', 'wn');
   expect(endOf(reader).ring.size).toBe(16_384);
@@ -155,7 +155,7 @@ test.each([
   },
 );
 
-test('P83 who waits for a small ring is not told of growth that is not enough', () => {
+test('P83: who waits for a small ring is not told of growth that is not enough', () => {
   const { world, into } = smallRing();
   world.write(into, 1);
   world.kernel.accounts.setLimit(Resource.PipeBytes, () => 21_000);

@@ -76,7 +76,7 @@ describe('shrinking', () => {
     expect(above.ring.size).toBe(PAGE_BYTES);
   });
 
-  test('P24 P26: neither a read nor a write cuts a ring while a direct write is pending on it', () => {
+  test('P24, P26: neither a read nor a write cuts a ring while a direct write is pending on it', () => {
     const { world, fifo, reader, ring } = crowd(
       7,
       (early, _reader, writer) => {

@@ -136,7 +136,7 @@ test('S37: what is attached for reading cannot be written, nor made writable; a 
   expect([...process.attachments()].map(({ isReadOnly }) => isReadOnly)).toEqual([true, false]);
 });
 
-test('S38 S39: an attach counts, and sets last pid and attach time', () => {
+test('S38, S39: an attach counts, and sets last pid and attach time', () => {
   const world = new ShmWorld();
   const id = world.make();
   world.host.clock.advance(9_000);
@@ -150,7 +150,7 @@ test('S38 S39: an attach counts, and sets last pid and attach time', () => {
   });
 });
 
-test('S38 S39: the count and the pid are set before the mapping is made, the time afterwards', () => {
+test('S38, S39: the count and the pid are set before the mapping is made, the time afterwards', () => {
   const world = new ShmWorld();
   const id = world.make();
   const process = world.process();
@@ -193,7 +193,7 @@ test('S40: a failed mapping of a segment that was removed meanwhile ends it', ()
   expect([world.table.usedCount, world.table.committedPages]).toEqual([0, 0]);
 });
 
-test('S40 S55: an attach under way survives the removal of the segment', () => {
+test('S40, S55: an attach under way survives the removal of the segment', () => {
   const world = new ShmWorld();
   const id = world.make();
   const process = world.process();
@@ -241,7 +241,7 @@ test('S41: a fault in wiring is ENOMEM, other errors stay, and nothing is left m
   }
 });
 
-test('S41 S60: a segment locked while its mapping is made has it wired', () => {
+test('S41, S60: a segment locked while its mapping is made has it wired', () => {
   const world = new ShmWorld();
   const id = world.make();
   const locker = world.process(rootCredentials);
@@ -272,7 +272,7 @@ test('S43: an address that rounds to 0 is page 0, and not a free choice', () => 
   expect(process.addresses).toEqual([]);
 });
 
-test('S41 S43: where page 0 can be mapped, it is an attachment as any other', () => {
+test('S41, S43: where page 0 can be mapped, it is an attachment as any other', () => {
   const world = new ShmWorld();
   world.setLimit('shm_use_phys', 1);
   const id = world.make();
@@ -295,7 +295,7 @@ test('S44: no detach can match an attach under way', () => {
   expect(world.detach(process, 0x1000_0000)).toBe(0);
 });
 
-test('S38 S66: a child that is forked while an attach is under way does not get it', () => {
+test('S38, S66: a child that is forked while an attach is under way does not get it', () => {
   const world = new ShmWorld();
   const [first, second] = [world.make(), world.make()];
   const parent = world.process();
@@ -309,7 +309,7 @@ test('S38 S66: a child that is forked while an attach is under way does not get 
   expect([first, second].map((id) => world.status(id).attachCount)).toEqual([2, 1]);
 });
 
-test('S38 S46: attach and detach without a caller address, as a mount makes them', () => {
+test('S38, S46: attach and detach without a caller address, as a mount makes them', () => {
   const world = new ShmWorld();
   const segment = world.segment(world.make(100, 0));
   const process = new ShmProcess(user, new TicketSpace());
@@ -329,7 +329,7 @@ test('S38 S46: attach and detach without a caller address, as a mount makes them
   expect(process.attachmentCount).toBe(0);
 });
 
-test('S33 S41: a mount wires and counts as any process does', () => {
+test('S33, S41: a mount wires and counts as any process does', () => {
   const world = new ShmWorld();
   world.setLimit('shm_use_phys', 1);
   world.setLimit('shmseg', 1);

@@ -58,7 +58,7 @@ describe('shmctl', () => {
     expect(argument.status).toBe(null);
   });
 
-  test('S51 S52 S54 S55 S58: every command by its number', () => {
+  test('S51, S52, S54, S55, S58: every command by its number', () => {
     const world = new ShmWorld();
     const id = world.make();
     const root = world.process(rootCredentials);
@@ -129,7 +129,7 @@ describe('IPC_SET', () => {
     });
   });
 
-  test('S54 S87: the creator can take a segment back, the new owner can use it, others are EPERM', () => {
+  test('S54, S87: the creator can take a segment back, the new owner can use it, others are EPERM', () => {
     const world = new ShmWorld();
     const id = world.make();
     expect(world.set(id, { mode: 0o666 }, stranger)).toBe(-EPERM);
@@ -188,7 +188,7 @@ describe('IPC_RMID', () => {
     expect([world.table.usedCount, world.table.committedPages, backing.isFree]).toEqual([0, 0, true]);
   });
 
-  test('S55 S87: others than owner and creator are EPERM', () => {
+  test('S55, S87: others than owner and creator are EPERM', () => {
     const world = new ShmWorld();
     const id = world.make(PAGE, 0o666);
     expect(world.remove(id, stranger)).toBe(-EPERM);
@@ -210,7 +210,7 @@ describe('IPC_RMID', () => {
   });
 });
 
-test('S54 S55: knotes of a segment hear of IPC_SET and IPC_RMID, and once more at its end', () => {
+test('S54, S55: knotes of a segment hear of IPC_SET and IPC_RMID, and once more at its end', () => {
   const world = new ShmWorld();
   const id = world.make();
   const segment = world.segment(id);

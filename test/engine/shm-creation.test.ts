@@ -96,7 +96,7 @@ describe('creation in progress', () => {
     expect(calls.map(({ result }) => result)).toEqual([65536, -EEXIST]);
   });
 
-  test('S12 S29: pages of a creation under way count against others', () => {
+  test('S12, S29: pages of a creation under way count against others', () => {
     const world = new ShmWorld();
     world.setLimit('shmmaxpgs', 4);
     const gate = world.closeGate(world.memory);
@@ -118,7 +118,7 @@ describe('failures', () => {
     expect(world.get(5, PAGE, CREATE)).toBe(65536);
   });
 
-  test('S5 S20: a failed creation frees its slot, which is the next to be taken', () => {
+  test('S5, S20: a failed creation frees its slot, which is the next to be taken', () => {
     const world = new ShmWorld();
     const [a, b] = [world.make(), world.make()];
     world.remove(a);
@@ -133,7 +133,7 @@ describe('failures', () => {
     expect(world.make()).toBe(65538);
   });
 
-  test('S18 S19: a failure to wire discards the segment with that error and leaves the counts as before', () => {
+  test('S18, S19: a failure to wire discards the segment with that error and leaves the counts as before', () => {
     const world = new ShmWorld();
     const kept = world.make(3 * PAGE);
     const used = world.make(5 * PAGE);
@@ -151,7 +151,7 @@ describe('failures', () => {
     expect(world.segment(131073).isWired).toBe(true);
   });
 
-  test('S19 S71: a failure to wire wakes a resize that waits', () => {
+  test('S19, S71: a failure to wire wakes a resize that waits', () => {
     const world = new ShmWorld();
     world.setLimit('shm_use_phys', 1);
     Object.assign(world.memory.lockFault, { error: -ENOMEM });
@@ -184,7 +184,7 @@ describe('a creation whose size comes later', () => {
     return creation;
   }
 
-  test('S4 S28: holds its key and a slot, and others wait until it has its size', () => {
+  test('S4, S28: holds its key and a slot, and others wait until it has its size', () => {
     const world = new ShmWorld();
     const creation = begin(world);
     expect([world.table.usedCount, world.table.committedPages]).toEqual([1, 0]);
@@ -196,7 +196,7 @@ describe('a creation whose size comes later', () => {
     expect(world.status(65536)).toMatchObject({ sizeBytes: 100, permissions: { mode: 0o640, key: 5 } });
   });
 
-  test('S10 S12: a size that is refused leaves it waiting for another', () => {
+  test('S10, S12: a size that is refused leaves it waiting for another', () => {
     const world = new ShmWorld();
     world.setLimit('shmmaxpgs', 4);
     const taken = world.make(2 * PAGE);
@@ -210,7 +210,7 @@ describe('a creation whose size comes later', () => {
     expect(world.table.committedPages).toBe(3);
   });
 
-  test('S18 S19: memory that cannot be had or wired leaves it without pages, waiting for another try', () => {
+  test('S18, S19: memory that cannot be had or wired leaves it without pages, waiting for another try', () => {
     const world = new ShmWorld();
     const creation = begin(world);
     Object.assign(world.memory.allocateFault, { error: -ENOMEM, times: 1 });

@@ -42,7 +42,7 @@ test('S24: IPC_EXCL alone is ignored', () => {
   expect(world.get(5, PAGE, IPC_CREAT)).toBe(id);
 });
 
-test('S25 S89: only owner-read and owner-write of the mode ask for access', () => {
+test('S25, S89: only owner-read and owner-write of the mode ask for access', () => {
   const world = new ShmWorld();
   const id = world.get(5, PAGE, CREATE);
   for (const mode of [0, 0o044, 0o022, 0o177]) expect(world.get(5, 0, mode, stranger)).toBe(id);
@@ -50,7 +50,7 @@ test('S25 S89: only owner-read and owner-write of the mode ask for access', () =
   expect(world.get(5, 0, 0o600)).toBe(id);
 });
 
-test('S25 S26: no permission comes before a size that is too large', () => {
+test('S25, S26: no permission comes before a size that is too large', () => {
   const world = new ShmWorld();
   world.get(5, 100, CREATE);
   expect(world.get(5, 101, 0o400, stranger)).toBe(-EACCES);

@@ -10,7 +10,7 @@ import { PAGE, ShmWorld, stranger } from '../support/shm.ts';
 const CREATE = IPC_CREAT | 0o600;
 
 describe('ids', () => {
-  test('S1 S20: the first ids are 65536, 65537, 65538', () => {
+  test('S1, S20: the first ids are 65536, 65537, 65538', () => {
     const world = new ShmWorld();
     expect([world.get(1, 1, CREATE), world.get(2, 1, CREATE), world.get(0, 1, 0o600)]).toEqual([
       65536, 65537, 65538,
@@ -96,7 +96,7 @@ describe('ids', () => {
     ]);
   });
 
-  test('S6 S7: used segments and committed pages are counted', () => {
+  test('S6, S7: used segments and committed pages are counted', () => {
     const world = new ShmWorld();
     const ids = [world.make(1), world.make(4097), world.make(1)];
     expect([world.table.usedCount, world.table.committedPages]).toEqual([3, 4]);
@@ -104,7 +104,7 @@ describe('ids', () => {
     expect([world.table.usedCount, world.table.committedPages]).toEqual([2, 2]);
   });
 
-  test('S6 S7: a segment counts from the start of its creation', () => {
+  test('S6, S7: a segment counts from the start of its creation', () => {
     const world = new ShmWorld();
     const gate = world.closeGate(world.memory);
     world.startGet(5, 2 * PAGE, CREATE);
@@ -218,7 +218,7 @@ describe('a new segment', () => {
     expect(world.status(world.get(2, 1, 0o1000)).permissions.mode).toBe(0);
   });
 
-  test('S16 S17: is full of zeros up to the end of its last page', () => {
+  test('S16, S17: is full of zeros up to the end of its last page', () => {
     const world = new ShmWorld();
     const id = world.make(100);
     const process = world.process();
@@ -232,7 +232,7 @@ describe('a new segment', () => {
     expect(world.status(id).sizeBytes).toBe(100);
   });
 
-  test('S21 S57: one made to linger is found by id after its removal, until the last detach', () => {
+  test('S21, S57: one made to linger is found by id after its removal, until the last detach', () => {
     const world = new ShmWorld();
     const id = world.get(9, PAGE, CREATE, user, true);
     const process = world.process();
@@ -251,7 +251,7 @@ describe('a new segment', () => {
     expect(world.table.usedCount).toBe(0);
   });
 
-  test('S21 S57: one made to linger that nobody has attached ends with its removal', () => {
+  test('S21, S57: one made to linger that nobody has attached ends with its removal', () => {
     const world = new ShmWorld();
     const id = world.get(9, PAGE, CREATE, user, true);
     world.remove(id);

@@ -15,7 +15,7 @@ function usageOf(world: ShmWorld): number[] {
   return [committedPages, usedCount, world.charged(Resource.Segments), world.charged(Resource.SegmentBytes)];
 }
 
-test('S12 S18 S19: a segment whose memory or wiring fails leaves no page, slot, byte or key behind', () => {
+test('S12, S18, S19: a segment whose memory or wiring fails leaves no page, slot, byte or key behind', () => {
   const world = new ShmWorld();
   const before = usageOf(world);
   Object.assign(world.memory.allocateFault, { error: -ENOMEM, times: 1 });
@@ -43,7 +43,7 @@ test('S18: a creation whose size fails is charged for what it had booked before,
   expect(world.charged(Resource.SegmentBytes)).toBe(PAGE);
 });
 
-test('S10 S12: a size that limits or the quota refuse changes nothing', () => {
+test('S10, S12: a size that limits or the quota refuse changes nothing', () => {
   const world = new ShmWorld();
   world.setLimit('shmmaxpgs', 4);
   const creation = Creation.begin(world.shm, user, { key: KEY, mode: 0o600 }) as Creation;
@@ -66,7 +66,7 @@ test('S11: a segment beyond the quota of segments takes no slot and no key', () 
   expect(world.get(KEY, PAGE, CREATE)).toBe(65_536);
 });
 
-test('S33 S40 S41: an attach that fails, wherever, is not under way any more and counts nothing', () => {
+test('S33, S40, S41: an attach that fails, wherever, is not under way any more and counts nothing', () => {
   const world = new ShmWorld();
   const id = world.make();
   const process = world.process();
@@ -95,7 +95,7 @@ test('S33 S40 S41: an attach that fails, wherever, is not under way any more and
   expect(world.attach(process, id)).toBeGreaterThan(0);
 });
 
-test('S28 S70 S71: a wait that a signal ends is charged to nobody, and the table that it asked for is given up', () => {
+test('S28, S70, S71: a wait that a signal ends is charged to nobody, and the table that it asked for is given up', () => {
   const world = new ShmWorld();
   world.memory.gate = world.kernel.channel('memory');
   const creator = world.startGet(KEY, PAGE, CREATE);

@@ -100,7 +100,7 @@ test('S62: a mapping that cannot be unwired is EIO, the segment stays tagged, an
   expect([world.segment(id).isWired, root.space.wiredCount]).toEqual([false, 0]);
 });
 
-test('S59 S66: a lock takes a map of its own after a fork, and wires nothing of the relatives', () => {
+test('S59, S66: a lock takes a map of its own after a fork, and wires nothing of the relatives', () => {
   const { world, id, root } = attached(1);
   const child = world.fork(root, 501);
   expect(world.lock(child, id)).toBe(0);

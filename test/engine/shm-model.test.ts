@@ -242,7 +242,7 @@ class History {
 }
 
 test(
-  'S1-S3 S5-S15 S22-S27 S31-S35 S45-S48 S54-S57 S63-S69 S72-S74 S80 S86-S90: random histories',
+  'S1-S3, S5-S15, S22-S27, S31-S35, S45-S48, S54-S57, S63-S69, S72-S74, S80, S86-S90: random histories',
   longTest,
   () => {
     const seed = seedFromEnvironment();

@@ -73,7 +73,7 @@ test('S65: the last user of a map detaches all of it at exit, and removed segmen
   expect(world.shm.maps.size).toBe(0);
 });
 
-test('S64 S65: after exec a process has no attachments and can make new ones', () => {
+test('S64, S65: after exec a process has no attachments and can make new ones', () => {
   const world = new ShmWorld();
   const id = world.make();
   const process = world.process();

@@ -53,7 +53,7 @@ function withSeed(what: string, times: number, run: (random: Random) => void): v
   }
 }
 
-test('S28 S29: of 100 creators of one key with IPC_EXCL one succeeds, and 99 get EEXIST', () => {
+test('S28, S29: of 100 creators of one key with IPC_EXCL one succeeds, and 99 get EEXIST', () => {
   withSeed('races', RACES, (random) => {
     const world = new ShmWorld({ choose: (runnable) => random.below(runnable) });
     const gate = world.kernel.channel(null);
@@ -66,7 +66,7 @@ test('S28 S29: of 100 creators of one key with IPC_EXCL one succeeds, and 99 get
   });
 });
 
-test('S19 S28 S29: when creations fail, the first that can be made wins', () => {
+test('S19, S28, S29: when creations fail, the first that can be made wins', () => {
   withSeed('races', RACES, (random) => {
     const world = new ShmWorld({ choose: (runnable) => random.below(runnable) });
     const gate = world.kernel.channel(null);
@@ -83,71 +83,75 @@ test('S19 S28 S29: when creations fail, the first that can be made wins', () => 
   });
 });
 
-test('S4 S19 S28 S29 S38 S40 S44 S71 S75: creations, attaches and resizes in any order', longTest, () => {
-  const tally = new Map<string, number>();
-  withSeed('interleavings', INTERLEAVINGS, (random) => {
-    const world = new ShmWorld({ choose: (runnable) => random.below(runnable) });
-    const gates = [world.kernel.channel('memory'), world.kernel.channel('space')];
-    world.memory.gate = gates[0]!;
-    world.setLimit('shmmaxpgs', random.between(4, 12));
-    if (random.oneIn(3)) world.setLimit('shm_use_phys', 1);
-    Object.assign(world.memory.allocateFault, { error: random.pick([0, -ENOMEM]), after: random.below(6) });
-    Object.assign(world.memory.lockFault, { error: random.pick([0, -EAGAIN]), after: random.below(6) });
-    const processes = Array.from({ length: 4 }, () => world.process());
-    for (const { space } of processes) {
-      space.gate = gates[1]!;
-      Object.assign(space.mapFault, { error: random.pick([0, -ENOMEM]), after: random.below(4) });
-      Object.assign(space.wireFault, { error: random.pick([0, -ENOMEM]), after: random.below(4) });
-    }
-    const calls: Call[] = [];
-    const act = (): void => {
-      if (calls.length >= 40 || !random.oneIn(3)) return;
-      switch (random.below(8)) {
-        case 0:
-        case 1:
-        case 2: {
-          const sizeBytes = random.between(1, 4 * PAGE);
-          const flags = random.pick([IPC_CREAT, IPC_CREAT, IPC_CREAT | IPC_EXCL, 0]) | 0o600;
-          calls.push(world.spawn(shmget(world.shm, user, { key: random.below(3), sizeBytes, flags })));
-          break;
-        }
-        case 3:
-        case 4:
-          calls.push(world.spawn(shmat(world.shm, random.pick(processes), anyId(world, random))));
-          break;
-        case 5:
-          world.remove(anyId(world, random));
-          break;
-        case 6:
-          calls.push(
-            world.spawn(
-              world.kernel.sysctls.change('kern.ipc.shmmni', random.between(1, 9), rootCredentials),
-            ),
-          );
-          break;
-        default:
-          disturb(world, random, processes, calls);
+test(
+  'S4, S19, S28, S29, S38, S40, S44, S71, S75: creations, attaches and resizes in any order',
+  longTest,
+  () => {
+    const tally = new Map<string, number>();
+    withSeed('interleavings', INTERLEAVINGS, (random) => {
+      const world = new ShmWorld({ choose: (runnable) => random.below(runnable) });
+      const gates = [world.kernel.channel('memory'), world.kernel.channel('space')];
+      world.memory.gate = gates[0]!;
+      world.setLimit('shmmaxpgs', random.between(4, 12));
+      if (random.oneIn(3)) world.setLimit('shm_use_phys', 1);
+      Object.assign(world.memory.allocateFault, { error: random.pick([0, -ENOMEM]), after: random.below(6) });
+      Object.assign(world.memory.lockFault, { error: random.pick([0, -EAGAIN]), after: random.below(6) });
+      const processes = Array.from({ length: 4 }, () => world.process());
+      for (const { space } of processes) {
+        space.gate = gates[1]!;
+        Object.assign(space.mapFault, { error: random.pick([0, -ENOMEM]), after: random.below(4) });
+        Object.assign(space.wireFault, { error: random.pick([0, -ENOMEM]), after: random.below(4) });
       }
-    };
-    for (let step = 0; step < 60; step++) act();
-    runAll(world, random, gates, act);
+      const calls: Call[] = [];
+      const act = (): void => {
+        if (calls.length >= 40 || !random.oneIn(3)) return;
+        switch (random.below(8)) {
+          case 0:
+          case 1:
+          case 2: {
+            const sizeBytes = random.between(1, 4 * PAGE);
+            const flags = random.pick([IPC_CREAT, IPC_CREAT, IPC_CREAT | IPC_EXCL, 0]) | 0o600;
+            calls.push(world.spawn(shmget(world.shm, user, { key: random.below(3), sizeBytes, flags })));
+            break;
+          }
+          case 3:
+          case 4:
+            calls.push(world.spawn(shmat(world.shm, random.pick(processes), anyId(world, random))));
+            break;
+          case 5:
+            world.remove(anyId(world, random));
+            break;
+          case 6:
+            calls.push(
+              world.spawn(
+                world.kernel.sysctls.change('kern.ipc.shmmni', random.between(1, 9), rootCredentials),
+              ),
+            );
+            break;
+          default:
+            disturb(world, random, processes, calls);
+        }
+      };
+      for (let step = 0; step < 60; step++) act();
+      runAll(world, random, gates, act);
 
-    const expected = [-EAGAIN, -EBUSY, -EEXIST, -EINTR, -EINVAL, -ENOENT, -ENOMEM, -ENOSPC];
-    for (const { result } of calls) {
-      assert(result !== null, 'every call has ended');
-      assert(result >= 0 || expected.includes(result), `a call does not end with ${result}`);
-      tally.set(`${Math.min(0, result)}`, (tally.get(`${Math.min(0, result)}`) ?? 0) + 1);
+      const expected = [-EAGAIN, -EBUSY, -EEXIST, -EINTR, -EINVAL, -ENOENT, -ENOMEM, -ENOSPC];
+      for (const { result } of calls) {
+        assert(result !== null, 'every call has ended');
+        assert(result >= 0 || expected.includes(result), `a call does not end with ${result}`);
+        tally.set(`${Math.min(0, result)}`, (tally.get(`${Math.min(0, result)}`) ?? 0) + 1);
+      }
+      for (const process of processes) world.exit(process);
+      for (const segment of [...world.table.segments()]) world.remove(segment.id);
+      assert(world.table.usedCount === 0 && world.table.committedPages === 0, 'nothing is left');
+      assert(world.memory.live.size === 0 && world.shm.maps.size === 0, 'no memory and no map is left');
+      assert(world.memory.tableSlots === world.table.slotCount, 'one table is held');
+    });
+    for (const result of [0, -EAGAIN, -EBUSY, -EEXIST, -EINTR, -EINVAL, -ENOENT, -ENOMEM, -ENOSPC]) {
+      expect([result, (tally.get(`${result}`) ?? 0) > 50]).toEqual([result, true]);
     }
-    for (const process of processes) world.exit(process);
-    for (const segment of [...world.table.segments()]) world.remove(segment.id);
-    assert(world.table.usedCount === 0 && world.table.committedPages === 0, 'nothing is left');
-    assert(world.memory.live.size === 0 && world.shm.maps.size === 0, 'no memory and no map is left');
-    assert(world.memory.tableSlots === world.table.slotCount, 'one table is held');
-  });
-  for (const result of [0, -EAGAIN, -EBUSY, -EEXIST, -EINTR, -EINVAL, -ENOENT, -ENOMEM, -ENOSPC]) {
-    expect([result, (tally.get(`${result}`) ?? 0) > 50]).toEqual([result, true]);
-  }
-});
+  },
+);
 
 function anyId(world: ShmWorld, random: Random): number {
   const ids = [...world.table.segments()].map(({ id }) => id);

@@ -90,7 +90,7 @@ describe('waiting', () => {
     expect(resize.result).toBe(0);
   });
 
-  test('S69 S71: what was created meanwhile is seen', () => {
+  test('S69, S71: what was created meanwhile is seen', () => {
     const world = new ShmWorld();
     world.make();
     const gate = world.closeGate(world.memory);
@@ -180,7 +180,7 @@ test('S74: after a resize a new segment takes a slot inside the table', () => {
   expect(id & 0xffff).toBe(1);
 });
 
-test('S5 S74: the slot freed last is still the next one after a resize that keeps it', () => {
+test('S5, S74: the slot freed last is still the next one after a resize that keeps it', () => {
   const world = new ShmWorld();
   const ids = makeMany(world, 5);
   world.remove(ids[1]!);
@@ -189,7 +189,7 @@ test('S5 S74: the slot freed last is still the next one after a resize that keep
   expect([world.make() & 0xffff, world.make() & 0xffff]).toEqual([3, 1]);
 });
 
-test('S68 S74: a table that grows has room in the new slots, in order', () => {
+test('S68, S74: a table that grows has room in the new slots, in order', () => {
   const world = new ShmWorld();
   world.resize(1);
   world.make();
@@ -198,7 +198,7 @@ test('S68 S74: a table that grows has room in the new slots, in order', () => {
   expect(world.get(0, PAGE, 0o600)).toBe(-ENOSPC);
 });
 
-test('S68 S70: a change of a tunable before the mount is made at once', () => {
+test('S68, S70: a change of a tunable before the mount is made at once', () => {
   const world = new ShmWorld();
   const { sysctls } = world.kernel;
   expect(sysctls.preset('kern.ipc.shmmni', 64)).toBe(0);

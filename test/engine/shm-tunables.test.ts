@@ -24,7 +24,7 @@ function defaultMaximum(memoryBytes: number): number {
   return kernel.sysctls.get('kern.ipc.shmmax')!.get();
 }
 
-test('S76 S78: shmmaxpgs sets both limits, and takes at least 1', () => {
+test('S76, S78: shmmaxpgs sets both limits, and takes at least 1', () => {
   const world = new ShmWorld();
   expect(world.setLimit('shmmaxpgs', 10)).toBe(0);
   expect(limits(world)).toEqual([10, 40960]);
@@ -34,7 +34,7 @@ test('S76 S78: shmmaxpgs sets both limits, and takes at least 1', () => {
   expect(limits(world)).toEqual([1, 4096]);
 });
 
-test('S77 S78: shmmax is rounded up to a page, sets both limits, and takes at least a page', () => {
+test('S77, S78: shmmax is rounded up to a page, sets both limits, and takes at least a page', () => {
   const world = new ShmWorld();
   expect(world.setLimit('shmmax', 4097)).toBe(0);
   expect(limits(world)).toEqual([2, 8192]);
@@ -129,7 +129,7 @@ test('S84: the default is right with any amount of memory', () => {
   expect(defaultMaximum(2 ** 50)).toBe(2 ** 44 - 4096);
 });
 
-test('S76 S77 S81 S82: others than the superuser write nothing, and nobody writes shmmin', () => {
+test('S76, S77, S81, S82: others than the superuser write nothing, and nobody writes shmmin', () => {
   const world = new ShmWorld();
   for (const name of ['shmmax', 'shmmaxpgs', 'shmseg', 'shm_use_phys', 'shmmni']) {
     const before = world.limit(name);

@@ -6,7 +6,7 @@ function world() {
   return { system, kqueue: new Kqueue({ system }), pipe: new Pipe({ system }) };
 }
 
-test('K23 a wait ends with a pipe that can be read, and names its end', async () => {
+test('K23: a wait ends with a pipe that can be read, and names its end', async () => {
   const { kqueue, pipe, system } = world();
   const [a, b] = pipe.ends;
   kqueue.change({ filter: 'read', ident: b, token: 'job' });
@@ -29,7 +29,7 @@ test('K23 a wait ends with a pipe that can be read, and names its end', async ()
   expect(system.waitingCount).toBe(0);
 });
 
-test('K82 timers: periodic, one-shot, deleted', async () => {
+test('K82: timers: periodic, one-shot, deleted', async () => {
   const { kqueue } = world();
   const startMs = performance.now();
   kqueue.change(
@@ -49,7 +49,7 @@ test('K82 timers: periodic, one-shot, deleted', async () => {
   expect(await kqueue.wait({ timeoutMs: 20 })).toEqual([]);
 });
 
-test('K90 user events: triggered with bits, cleared, disabled', async () => {
+test('K90: user events: triggered with bits, cleared, disabled', async () => {
   const { kqueue } = world();
   kqueue.change({ filter: 'user', ident: 7, flags: ['clear'], token: 42 });
   expect(await kqueue.wait({ timeoutMs: 0 })).toEqual([]);
@@ -134,7 +134,7 @@ test('events are iterated until the close', async () => {
   expect(count).toBe(3);
 });
 
-test('K12 K18: kevent applies changes and collects events in one call', async () => {
+test('K12, K18: kevent applies changes and collects events in one call', async () => {
   const { kqueue, pipe } = world();
   const [near, far] = pipe.ends;
   await far.write('abc');
@@ -145,7 +145,7 @@ test('K12 K18: kevent applies changes and collects events in one call', async ()
   expect(events).toMatchObject([{ filter: 'read', ident: near, data: 3, token: 't' }]);
 });
 
-test('K18 K20: kevent reports changes that fail, applies the others and waits for nothing', async () => {
+test('K18, K20: kevent reports changes that fail, applies the others and waits for nothing', async () => {
   const { kqueue, pipe } = world();
   const [near, far] = pipe.ends;
   await far.write('abc');

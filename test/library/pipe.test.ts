@@ -13,7 +13,7 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return !isSettled;
 }
 
-test('P33 a read that waits is woken by a write, in both directions', async () => {
+test('P33: a read that waits is woken by a write, in both directions', async () => {
   const [a, b] = new Pipe().ends;
   const reading = b.read(100);
   expect(await isPending(reading)).toBe(true);
@@ -25,7 +25,7 @@ test('P33 a read that waits is woken by a write, in both directions', async () =
   expect(await a.read(2)).toEqual(new Uint8Array([3]));
 });
 
-test('P70 a large write is handed over and waits for its reader', async () => {
+test('P70: a large write is handed over and waits for its reader', async () => {
   const [a, b] = new Pipe().ends;
   const data = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 7) & 0xff);
   const writing = a.write(data);
@@ -40,7 +40,7 @@ test('P70 a large write is handed over and waits for its reader', async () => {
   expect(Buffer.compare(read, data)).toBe(0);
 });
 
-test('P115 the close of an end is end-of-file and EPIPE for the other', async () => {
+test('P115: the close of an end is end-of-file and EPIPE for the other', async () => {
   const [a, b] = new Pipe().ends;
   await a.write('last');
   const own = a.read(1);
@@ -86,7 +86,7 @@ test('a call without blocking fails with EAGAIN', async () => {
   await expect(a.write('x')).rejects.toMatchObject({ code: 'EAGAIN' });
 });
 
-test('P82 readiness, and waiting for it', async () => {
+test('P82: readiness, and waiting for it', async () => {
   const [a, b] = new Pipe().ends;
   expect(b.poll()).toEqual({ readable: false, writable: true, hungUp: false });
   const ready = b.ready('read');
@@ -138,7 +138,7 @@ test('systems have tunables and a budget of their own', async () => {
   expect(small.waitingCount).toBe(0);
 });
 
-test('P108 P110: stat and the ring of an end show what a reader could take', async () => {
+test('P108, P110: stat and the ring of an end show what a reader could take', async () => {
   const pipe = new Pipe({ system: new IpcSystem() });
   const [left, right] = pipe.ends;
   await left.write('hello');

@@ -16,7 +16,7 @@ function users() {
   };
 }
 
-test('S8 two callers attach one segment by its key, and share its bytes', async () => {
+test('S8: two callers attach one segment by its key, and share its bytes', async () => {
   const memory = users();
   const id = await memory.ada.get({ key: 0x1234, sizeBytes: 100, create: true, mode: 0o666 });
   expect(await memory.bob.get({ key: 0x1234, sizeBytes: 0 })).toBe(id);
@@ -43,7 +43,7 @@ test('S8 two callers attach one segment by its key, and share its bytes', async 
   expect(memory.ada.stat(id).detachTime).toBeInstanceOf(Date);
 });
 
-test('S86 modes are checked for the caller', async () => {
+test('S86: modes are checked for the caller', async () => {
   const memory = users();
   const id = await memory.ada.get({ key: 1, sizeBytes: PAGE, create: true, mode: 0o640 });
   await expect(memory.bob.attach(id)).rejects.toMatchObject({ code: 'EACCES', syscall: 'shmat' });
@@ -64,7 +64,7 @@ test('S86 modes are checked for the caller', async () => {
   expect(await memory.bob.attach(id, { readOnly: true })).toMatchObject({ isReadOnly: true, id });
 });
 
-test('S55 a removed segment goes with its last attachment', async () => {
+test('S55: a removed segment goes with its last attachment', async () => {
   const memory = users();
   const id = await memory.ada.get({ key: 2, sizeBytes: PAGE, create: true });
   const attached = await memory.ada.attach(id);
@@ -105,7 +105,7 @@ test('a thread shares the bytes of an attachment', async () => {
   expect(bytes[3]).toBe(9);
 });
 
-test('S63 S64: fork shares the attachments with a child, whose exit detaches its own', async () => {
+test('S63, S64: fork shares the attachments with a child, whose exit detaches its own', async () => {
   const memory = users();
   const id = await memory.ada.get({ key: 7, sizeBytes: 10, create: true });
   const { bytes } = await memory.ada.attach(id, { readOnly: true });

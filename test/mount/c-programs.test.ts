@@ -41,7 +41,7 @@ describe.skipIf(missing !== null)(`C programs${missing === null ? '' : ` (${miss
     }
 
     describe.each(LANGUAGES)('%s', (language) => {
-      test('K9 to K29: kqueue and kevent; K10: a kqueue is not inherited; nothing before a call is missed', async () => {
+      test('K9: to K29: kqueue and kevent; K10: a kqueue is not inherited; nothing before a call is missed', async () => {
         const program = join(folder, `kqueue-${language}`);
         compileWithHeaders(language, program, ['kqueue.c', 'second-file.c'], await cflags());
         await check(program, mount.path('pipes/c'), ROUNDS);

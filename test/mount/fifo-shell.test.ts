@@ -10,7 +10,7 @@ describeMount('named pipes from a shell', () => {
   });
   afterAll(() => mount.stop());
 
-  test('P125 P126 P133: echo and cat meet in a pipe that mkfifo made', async () => {
+  test('P125, P126, P133: echo and cat meet in a pipe that mkfifo made', async () => {
     const script = 'mkfifo pipes/a; echo hello > pipes/a & cat pipes/a; wait';
     expect(await mount.output(script)).toBe('hello\n');
   });
@@ -31,13 +31,13 @@ describeMount('named pipes from a shell', () => {
     expect(await mount.output('exec 3<>pipes/created-both; echo both >&3; head -c 5 <&3')).toBe('both\n');
   });
 
-  test('P33 P37 P57 P69: seq arrives as it was written', async () => {
+  test('P33, P37, P57, P69: seq arrives as it was written', async () => {
     const script = `mkfifo pipes/seq; seq 200000 > pipes/seq & cat pipes/seq | md5sum; seq 200000 | md5sum; wait`;
     const [first, second] = (await mount.output(script, LONG)).split('\n');
     expect(first).toBe(second);
   });
 
-  test('P69 P72: 24 MiB of random bytes arrive intact, in blocks of 1 MiB, 64 KiB and 4 KiB', async () => {
+  test('P69, P72: 24 MiB of random bytes arrive intact, in blocks of 1 MiB, 64 KiB and 4 KiB', async () => {
     for (const block of ['1M', '64K', '4K']) {
       const script = `
         work=$(mktemp -d); trap 'rm -r "$work"' EXIT
@@ -49,7 +49,7 @@ describeMount('named pipes from a shell', () => {
     }
   });
 
-  test('P33 P69: a tar archive can be unpacked from a pipe', async () => {
+  test('P33, P69: a tar archive can be unpacked from a pipe', async () => {
     const script = `
       work=$(mktemp -d); trap 'rm -r "$work"' EXIT
       mkdir "$work/in" "$work/out"; mkfifo pipes/tar
@@ -60,12 +60,12 @@ describeMount('named pipes from a shell', () => {
     expect(await mount.output(script, LONG)).toBe('same\n');
   });
 
-  test('P52 P60: a writer whose reader leaves ends with SIGPIPE', async () => {
+  test('P52, P60: a writer whose reader leaves ends with SIGPIPE', async () => {
     const script = `mkfifo pipes/yes; (yes > pipes/yes; echo "status $?" >&2) & head -1 < pipes/yes > /dev/null 2>&1; wait`;
     expect((await mount.sh(script, LONG)).stderr).toBe('status 141\n');
   });
 
-  test('P39 P130: timeout ends a reader that waits', async () => {
+  test('P39, P130: timeout ends a reader that waits', async () => {
     const script = 'mkfifo pipes/slow; timeout 0.3 cat pipes/slow; echo $?';
     expect(await mount.output(script)).toBe('124\n');
   });

@@ -59,7 +59,7 @@ print(len([count for count in counts if count != [1]]), events(queue))`);
     expect(stdout).toBe('0 []\n');
   }, 120_000);
 
-  test('K102 K104: a child that was waited for before a read without waiting is in it, 100 times of 100', async () => {
+  test('K102, K104: a child that was waited for before a read without waiting is in it, 100 times of 100', async () => {
     const stdout = await python(`
 queue, other = queue(), queue()
 # While one process is watched, the next one costs less.

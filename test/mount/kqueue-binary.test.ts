@@ -26,7 +26,7 @@ describeMount('kqueue.bin', () => {
     return { ident: BigInt(ident), filter, flags: k.EV_ERROR, fflags: 0, data: BigInt(errno), udata };
   }
 
-  test('K1 K2: a new queue has nothing pending, takes changes by write and gives events by read', async () => {
+  test('K1, K2: a new queue has nothing pending, takes changes by write and gives events by read', async () => {
     const queue = await BinaryQueue.open(a);
     expect(await queue.take()).toEqual([]);
     expect(await queue.change(user(1, k.EV_ADD, k.NOTE_TRIGGER, { udata: 2n ** 64n - 1n, data: -5 }))).toBe(
@@ -57,7 +57,7 @@ describeMount('kqueue.bin', () => {
     expect((await a.read(queue.fd, 32)).result).toBe(-EAGAIN);
   });
 
-  test('K23 K124: reading or writing no bytes does nothing, whatever is pending', async () => {
+  test('K23, K124: reading or writing no bytes does nothing, whatever is pending', async () => {
     const queue = await BinaryQueue.open(a);
     expect(await queue.change()).toBe(0);
     expect((await a.read(queue.fd, 0)).result).toBe(0);
@@ -81,7 +81,7 @@ describeMount('kqueue.bin', () => {
     expect(event!.flags).toBe(k.EV_ADD);
   });
 
-  test('K15 K17: an error is a record with EV_ERROR and the errno; events come in the next read', async () => {
+  test('K15, K17: an error is a record with EV_ERROR and the errno; events come in the next read', async () => {
     const queue = await BinaryQueue.open(a);
     expect(
       await queue.after(
@@ -92,7 +92,7 @@ describeMount('kqueue.bin', () => {
     expect(await queue.idents()).toEqual([1]);
   });
 
-  test('K16 K21: a receipt has data 0, and fflags 0 for a new knote', async () => {
+  test('K16, K21: a receipt has data 0, and fflags 0 for a new knote', async () => {
     const queue = await BinaryQueue.open(a);
     const receipt = failure(1, k.EVFILT_USER, 0);
     expect(await queue.after(user(1, k.EV_ADD | k.EV_RECEIPT, 0x55))).toEqual([receipt]);
@@ -103,7 +103,7 @@ describeMount('kqueue.bin', () => {
     expect((await queue.after({ ...timer, fflags: 3 }))[0]!.fflags).toBe(3);
   });
 
-  test("K18 K19: without a reader's side the error fails the write, and what follows is not applied", async () => {
+  test("K18, K19: without a reader's side the error fails the write, and what follows is not applied", async () => {
     await mount.output('touch kqueues/write-only');
     const queue = await BinaryQueue.open(a, 'wn');
     expect(await queue.change(user(1, k.EV_ADD | k.EV_RECEIPT))).toBe(1);
@@ -119,7 +119,7 @@ describeMount('kqueue.bin', () => {
     }
   });
 
-  test('K38 K57: an ident that is no descriptor of the caller is EBADF', async () => {
+  test('K38, K57: an ident that is no descriptor of the caller is EBADF', async () => {
     const queue = await BinaryQueue.open(a);
     const fd = await a.open(await mount.fifo('big'), 'rwn');
     await a.write(fd, 'x');
@@ -148,7 +148,7 @@ describeMount('kqueue.bin', () => {
     expect(await queue.after(user(1, k.EV_DELETE))).toEqual([failure(1, k.EVFILT_USER, ENOENT)]);
   });
 
-  test('K88 K92: idents and data of 64 bits come back as they were', async () => {
+  test('K88, K92: idents and data of 64 bits come back as they were', async () => {
     const queue = await BinaryQueue.open(a);
     const data = [0n, -1n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n)];
     for (const [index, ident] of [0n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 32n].entries()) {
@@ -159,7 +159,7 @@ describeMount('kqueue.bin', () => {
     }
   });
 
-  test('K44 K122: a bare enable or disable leaves the notes and the udata of a VNODE knote', async () => {
+  test('K44, K122: a bare enable or disable leaves the notes and the udata of a VNODE knote', async () => {
     const queue = await BinaryQueue.open(a);
     const fd = await a.open(await mount.fifo('notes'), 'rwn');
     const vnode = { ident: fd, filter: k.EVFILT_VNODE };

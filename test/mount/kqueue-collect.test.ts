@@ -33,7 +33,7 @@ describeMount('taking events from a kqueue', () => {
     return lines.map((line) => line.split(' ')[1]!);
   }
 
-  test('K31 K33 K34: a read gives each of ten ready knotes once, and waits for no more', async () => {
+  test('K31, K33, K34: a read gives each of ten ready knotes once, and waits for no more', async () => {
     const queue = await BinaryQueue.open(a, 'rw');
     await queue.change(...triggered(10));
     expect(await queue.idents(20)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
@@ -83,7 +83,7 @@ describeMount('taking events from a kqueue', () => {
     expect(await mount.output('stat -c %s kqueues/over')).toBe('0\n');
   });
 
-  test('K61 K62: a one-shot event is reported as it was, once', async () => {
+  test('K61, K62: a one-shot event is reported as it was, once', async () => {
     const queue = await TextQueue.open(a);
     const { path, fd } = await holding('oneshot');
     await queue.change(`add read ${path} oneshot`);
@@ -169,7 +169,7 @@ describeMount('taking events from a kqueue', () => {
     expect(await size()).toBe(0);
   });
 
-  test('K63 K67: a thousand clear events can be taken one by one', async () => {
+  test('K63, K67: a thousand clear events can be taken one by one', async () => {
     const queue = await BinaryQueue.open(a);
     await queue.change(...triggered(1000, EV_ADD | EV_CLEAR));
     const seen: number[] = [];

@@ -43,7 +43,7 @@ describeMount('descriptors that kqueues watch', () => {
     return (await a.call({ call: 'dup', fd })).result;
   }
 
-  test('K118 K125: of two opens of one pipe by one process, fd:N is the one with that number', async () => {
+  test('K118, K125: of two opens of one pipe by one process, fd:N is the one with that number', async () => {
     await begin();
     const { early, late } = await twoReaders('two');
     expect(await queue.after(`add read fd:${early}`)).toEqual([
@@ -63,7 +63,7 @@ describeMount('descriptors that kqueues watch', () => {
     ]);
   });
 
-  test('K6 K125: of two queues that one process has made, fd:N is the one with that number', async () => {
+  test('K6, K125: of two queues that one process has made, fd:N is the one with that number', async () => {
     await begin();
     const first = await TextQueue.open(a);
     const second = await TextQueue.open(a);
@@ -181,7 +181,7 @@ describeMount('descriptors that kqueues watch', () => {
     await other.stop();
   });
 
-  test('K6 K125: queues that were opened through /dev/fd are told apart', async () => {
+  test('K6, K125: queues that were opened through /dev/fd are told apart', async () => {
     const script = `exec 3<>kqueue 4<>/dev/fd/3 5<>kqueue
       echo 'add user 1 trigger' >&4; printf 'add read fd:3 udata=three\nadd read fd:4 udata=four\n' >&5
       read -r event <&5; echo "$event"; timeout 0.3 cat <&5 | grep -c three`;
@@ -225,7 +225,7 @@ describeMount('descriptors that kqueues watch', () => {
     expect(await mount.pipe('pipes/killed')).toMatchObject({ state: 'closed' });
   });
 
-  test('K113 K114: a descriptor of a directory is told what happens in it, until it is closed', async () => {
+  test('K113, K114: a descriptor of a directory is told what happens in it, until it is closed', async () => {
     await begin();
     const fd = await a.open('pipes', 'r');
     expect(await queue.after(`add vnode fd:${fd} write clear`)).toEqual([]);

@@ -37,7 +37,7 @@ describeMount('pipes watched by kqueues', () => {
     expect(await queue.after(`delete read fd:${writer}`, `delete write fd:${reader}`)).toEqual([]);
   });
 
-  test('P94 P95: at a pair whose other end is closed WRITE is EPIPE and READ is at end-of-file', async () => {
+  test('P94, P95: at a pair whose other end is closed WRITE is EPIPE and READ is at end-of-file', async () => {
     const [mine, theirs] = await pair('half');
     await b.close(theirs);
     const queue = await TextQueue.open(a);
@@ -45,7 +45,7 @@ describeMount('pipes watched by kqueues', () => {
     expect(await queue.after(`add read fd:${mine}`)).toEqual([event('read', `fd:${mine}`, 0, 'eof')]);
   });
 
-  test('P96 K117: other filters are EINVAL at a pair, and EOPNOTSUPP at a named pipe', async () => {
+  test('P96, K117: other filters are EINVAL at a pair, and EOPNOTSUPP at a named pipe', async () => {
     const [mine] = await pair('except');
     const path = await mount.fifo('except');
     const queue = await TextQueue.open(a);

@@ -32,7 +32,7 @@ describeMount('processes and signals', () => {
     return lines(await mount.output(`${COLLECT} exec 3<>kqueue; ${script}`));
   }
 
-  test('K102 K104: the end of a process gives its wait status, once', async () => {
+  test('K102, K104: the end of a process gives its wait status, once', async () => {
     const seen = await run(`
       (read -r; exit 3) < <(sleep 0.2; echo) & echo "pid child $!"
       echo "add proc $! exit udata=e" >&3; collect 'proc *'
@@ -54,7 +54,7 @@ describeMount('processes and signals', () => {
     expect(seen).toEqual(['error proc 4194304 errno=ESRCH udata=-']);
   });
 
-  test('K103 K105: fork and exec add up until they are collected, and the exit comes unasked', async () => {
+  test('K103, K105: fork and exec add up until they are collected, and the exit comes unasked', async () => {
     const seen = await run(`
       mkfifo pipes/go; bash -c 'read -r < pipes/go; (true); exec sleep 0.1' & echo "pid child $!"
       echo "add proc $! fork exec udata=f" >&3; echo > pipes/go; wait; collect 'proc *eof*'`);
@@ -62,7 +62,7 @@ describeMount('processes and signals', () => {
     expect(seen.join()).toMatch(/exec.*fork|fork.*exec/);
   });
 
-  test('K106 K108: a tracked tree of three generations reports every child and every exit', async () => {
+  test('K106, K108: a tracked tree of three generations reports every child and every exit', async () => {
     const seen = await run(`
       mkfifo pipes/tree
       bash -c 'read -r < pipes/tree; bash -c "bash -c \\"exit 7\\"; exit 6"; exit 5' & parent=$!

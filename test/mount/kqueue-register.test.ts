@@ -29,7 +29,7 @@ describeMount('registrations through the text form', () => {
     expect(await queue.take()).toEqual(['user 1 data=0 flags=oneshot fflags=0 udata=-']);
   });
 
-  test('K16 K17: a receipt is an error line with errno 0, and events come in the next read', async () => {
+  test('K16, K17: a receipt is an error line with errno 0, and events come in the next read', async () => {
     await queue.change('add user 2 oneshot trigger');
     expect(await queue.after('add user 3 receipt udata=r')).toEqual(['error user 3 errno=0 udata=r']);
     expect(await queue.take()).toEqual(['user 2 data=0 flags=oneshot fflags=0 udata=-']);
@@ -89,14 +89,14 @@ describeMount('registrations through the text form', () => {
     ).toEqual([]);
   });
 
-  test('K42 K112: AIO is always ENXIO, and leaves nothing behind', async () => {
+  test('K42, K112: AIO is always ENXIO, and leaves nothing behind', async () => {
     expect(await queue.after('add aio 1', 'delete aio 1')).toEqual([
       'error aio 1 errno=ENXIO udata=-',
       'error aio 1 errno=ENOENT udata=-',
     ]);
   });
 
-  test('K43 K66: what is ready is reported at once, and by every read while it is', async () => {
+  test('K43, K66: what is ready is reported at once, and by every read while it is', async () => {
     const { path, fd } = await holding('level');
     const line = `read ${path} data=5 flags=- fflags=0 udata=-`;
     expect(await queue.after(`add read ${path}`)).toEqual([line]);
@@ -135,7 +135,7 @@ describeMount('registrations through the text form', () => {
     expect(await queue.after(`delete read ${path}`)).toEqual([`error read ${path} errno=ENOENT udata=-`]);
   });
 
-  test('K49 K59: a pending knote that is disabled counts until a read meets it', async () => {
+  test('K49, K59: a pending knote that is disabled counts until a read meets it', async () => {
     await mount.output('touch kqueues/disabled');
     const named = await TextQueue.open(a, 'kqueues/disabled');
     const { path } = await holding('disabled');
@@ -157,7 +157,7 @@ describeMount('registrations through the text form', () => {
     await queue.change(`delete read ${path}`);
   });
 
-  test('K51 K52: both disable and enable leave it enabled, and add alone does not enable', async () => {
+  test('K51, K52: both disable and enable leave it enabled, and add alone does not enable', async () => {
     const { path } = await holding('both');
     expect(await queue.after(`add read ${path} disable enable`)).toHaveLength(1);
     expect(await queue.after(`disable read ${path}`, `add read ${path}`)).toEqual([]);
@@ -166,7 +166,7 @@ describeMount('registrations through the text form', () => {
     await queue.change(`delete read ${path}`);
   });
 
-  test('K54 K55: closing a descriptor silently removes its knotes, pending ones too', async () => {
+  test('K54, K55: closing a descriptor silently removes its knotes, pending ones too', async () => {
     await mount.output('touch kqueues/closing');
     const named = await TextQueue.open(a, 'kqueues/closing');
     const { fd } = await holding('closing');
@@ -216,7 +216,7 @@ describeMount('registrations through the text form', () => {
     await queue.change(`delete read ${path}`);
   });
 
-  test("P96 K117 K118: what a filter cannot watch is refused with the object's own error", async () => {
+  test("P96, K117, K118: what a filter cannot watch is refused with the object's own error", async () => {
     const { path, fd } = await holding('refused');
     await mount.output('mkdir -p pairs/refused; touch kqueues/refused');
     expect(

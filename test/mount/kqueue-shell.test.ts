@@ -9,14 +9,14 @@ describeMount('kqueues from a shell', () => {
   });
   afterAll(() => mount.stop());
 
-  test('K2 K43: the line of the issue works as it stands there', async () => {
+  test('K2, K43: the line of the issue works as it stands there', async () => {
     const script = `
       mkfifo pipes/a; exec 4<>pipes/a; echo hello >&4
       exec 3<>kqueue; echo 'add read pipes/a udata=j1' >&3; read -r line <&3; echo "$line"`;
     expect(await mount.output(script)).toBe('read pipes/a data=6 flags=- fflags=0 udata=j1\n');
   });
 
-  test('K24 K43 K88 K76 K113: every filter that needs no process can be waited for', async () => {
+  test('K24, K43, K88, K76, K113: every filter that needs no process can be waited for', async () => {
     const script = `
       mkfifo pipes/all; exec 3<>kqueue 4<>pipes/all
       ask() { echo "$1" >&3; }
@@ -54,7 +54,7 @@ describeMount('kqueues from a shell', () => {
   });
 
   // bash's own `read -t` has no effect on what it takes for a regular file.
-  test('K24 K29: timeout ends a reader that waits', async () => {
+  test('K24, K29: timeout ends a reader that waits', async () => {
     const script = "exec 3<>kqueue; echo 'add user 1' >&3; timeout 0.2 head -n 1 <&3; echo $?";
     expect(await mount.output(script)).toBe('124\n');
   });

@@ -121,7 +121,7 @@ describeMount('lines written to a kqueue', () => {
     }
   });
 
-  test('K18 K19: through a descriptor that cannot be read the error fails the write', async () => {
+  test('K18, K19: through a descriptor that cannot be read the error fails the write', async () => {
     await mount.output('touch kqueues/errors');
     const fd = await a.open('kqueues/errors', 'wn');
     const changes = 'add user 1\nadd read pipes/none\nadd user 2\n';

@@ -38,7 +38,7 @@ describeMount('timers of a kqueue', () => {
     return Number(/data=(\d+)/.exec(line)![1]);
   }
 
-  test('K76 K78 K79: a one-shot timer fires once, never early, and shows clear', async () => {
+  test('K76, K78, K79: a one-shot timer fires once, never early, and shows clear', async () => {
     const queue = await blocking();
     for (const periodMs of [1, 5, 20, 60]) {
       const startMs = performance.now();
@@ -49,7 +49,7 @@ describeMount('timers of a kqueue', () => {
     }
   });
 
-  test('K27 K79: a timer of 1 ms never fires early', async () => {
+  test('K27, K79: a timer of 1 ms never fires early', async () => {
     const queue = await blocking();
     for (let round = 0; round < 100; round++) {
       const startMs = performance.now();
@@ -68,7 +68,7 @@ describeMount('timers of a kqueue', () => {
     }
   });
 
-  test('K80 K85: a timer of 100 ms gives 49 or 50 expirations in 5 s, and none before its time', async () => {
+  test('K80, K85: a timer of 100 ms gives 49 or 50 expirations in 5 s, and none before its time', async () => {
     const queue = await blocking();
     const startMs = performance.now();
     await queue.change('add timer 1 data=100', 'add timer 2 data=5s oneshot');
@@ -104,7 +104,7 @@ describeMount('timers of a kqueue', () => {
     await queue.close();
   });
 
-  test('K77 K86: expirations add up until they are told, and come once', async () => {
+  test('K77, K86: expirations add up until they are told, and come once', async () => {
     const queue = await named('adds-up');
     const startMs = performance.now();
     await queue.change('add timer 1 data=50ms');
@@ -118,7 +118,7 @@ describeMount('timers of a kqueue', () => {
     expect(told).toBeLessThanOrEqual((performance.now() - startMs) / 50);
   });
 
-  test('K81 K82: a new period holds from the next expiry on, and the count stays', async () => {
+  test('K81, K82: a new period holds from the next expiry on, and the count stays', async () => {
     const queue = await blocking();
     const startMs = performance.now();
     await queue.change('add timer 1 data=300');
@@ -132,7 +132,7 @@ describeMount('timers of a kqueue', () => {
     expect(dataOf((await kept.after('add timer 1 data=1m'))[0]!)).toBeGreaterThanOrEqual(1);
   });
 
-  test('K83 K122: a disabled timer counts on with its period, and tells the sum when it is enabled', async () => {
+  test('K83, K122: a disabled timer counts on with its period, and tells the sum when it is enabled', async () => {
     const queue = await named('counting');
     const startMs = performance.now();
     await queue.change('add timer 1 data=50', 'disable timer 1');
@@ -144,7 +144,7 @@ describeMount('timers of a kqueue', () => {
     await queue.close();
   });
 
-  test('K84 K87: kq_calloutmax limits the timers of all queues; delete and close free their places', async () => {
+  test('K84, K87: kq_calloutmax limits the timers of all queues; delete and close free their places', async () => {
     const other = await mount.driver();
     const used = (await mount.table('knotes')).filter((row) => row['filter'] === 'timer').length;
     await mount.setSysctl('kern.kq_calloutmax', used + 2);

@@ -16,7 +16,7 @@ describeMount('user events of a kqueue', () => {
     return `user ${ident} data=${data} flags=${flags} fflags=${fflags} udata=${udata}`;
   }
 
-  test('K41 K88 K90: any ident can be registered, and fires when it is triggered', async () => {
+  test('K41, K88, K90: any ident can be registered, and fires when it is triggered', async () => {
     const queue = await TextQueue.open(a);
     for (const ident of [0, 1, 4711, 2 ** 53 - 1]) {
       expect(await queue.after(`add user ${ident} clear`)).toEqual([]);
@@ -47,7 +47,7 @@ describeMount('user events of a kqueue', () => {
     expect(await touch('ffand=0')).toBe('fflags=0');
   });
 
-  test('K92 K95: each modification replaces the data, and events show data and flags as stored', async () => {
+  test('K92, K95: each modification replaces the data, and events show data and flags as stored', async () => {
     const queue = await TextQueue.open(a);
     expect(await queue.after('add user 1 clear data=9 trigger')).toEqual([event(1, 9, 'clear')]);
     expect(await queue.after('modify user 1 trigger')).toEqual([event(1, 0, 'clear')]);
@@ -90,7 +90,7 @@ describeMount('user events of a kqueue', () => {
     expect(await queue.after('delete user 1')).toEqual([]);
   });
 
-  test('K98 K99: control and trigger bits do not come back', async () => {
+  test('K98, K99: control and trigger bits do not come back', async () => {
     const queue = await TextQueue.open(a);
     expect(await queue.after('add user 1 clear trigger fflags=0xc0000005')).toEqual([
       event(1, 0, 'clear', '0x5'),

@@ -199,7 +199,7 @@ describeMount('VNODE notes of the tree', () => {
     expect(await notes([path], `echo 1000000 > ${path}`)).toEqual({ [path]: 'write' });
   });
 
-  test('K113 K122: a note that was not asked for is not told, and enabling keeps what was asked for', async () => {
+  test('K113, K122: a note that was not asked for is not told, and enabling keeps what was asked for', async () => {
     const path = await mount.fifo('asked');
     const queue = await TextQueue.open(a);
     await queue.change(`add vnode ${path} attrib clear`);

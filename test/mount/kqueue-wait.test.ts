@@ -63,7 +63,7 @@ describeMount('waiting for a kqueue', () => {
     await b.close(fd);
   });
 
-  test('K24 K25: poll with a timeout ends with 0, not before its time', async () => {
+  test('K24, K25: poll with a timeout ends with 0, not before its time', async () => {
     const { queue } = await named('timeout');
     await queue.change('add user 1');
     const fds = [{ fd: queue.fd, events: LINUX_POLLIN }];
@@ -121,7 +121,7 @@ describeMount('waiting for a kqueue', () => {
     expect((await read!.promise).text).toContain('user 1 ');
   });
 
-  test('K72 K73: two events release two of three waiters, whatever kq_wakeup_one says', async () => {
+  test('K72, K73: two events release two of three waiters, whatever kq_wakeup_one says', async () => {
     for (const one of [1, 0]) {
       await mount.setSysctl('kern.kq_wakeup_one', one);
       const { path, queue } = await named(`several${one}`);
@@ -150,7 +150,7 @@ describeMount('waiting for a kqueue', () => {
     expect((await read!.promise).text).toBe(`read ${pipe} data=1 flags=- fflags=0 udata=-\n`);
   });
 
-  test('K2 K6: poll says readable while events are pending, and writable always', async () => {
+  test('K2, K6: poll says readable while events are pending, and writable always', async () => {
     const { queue } = await named('polled');
     expect(await a.poll(queue.fd, LINUX_POLLIN | LINUX_POLLOUT)).toBe(LINUX_POLLOUT);
     await queue.change('add user 1 clear trigger');

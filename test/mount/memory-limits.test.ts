@@ -152,7 +152,7 @@ describeMount('memory of the server is limited', () => {
     },
   );
 
-  test('S18, S60 RLIMIT_MEMLOCK: locking beyond it is EIO, wired segments are ENOMEM, also where nothing may be locked; within it all works', async () => {
+  test('S18, S60: RLIMIT_MEMLOCK: locking beyond it is EIO, wired segments are ENOMEM, also where nothing may be locked; within it all works', async () => {
     const mount = await mounted(['setpriv', '--bounding-set', '-ipc_lock']);
     const limitLocked = async (bytes: number): Promise<void> => {
       const command = ['--pid', String(mount.server.pid), `--memlock=${bytes}:65536`];

@@ -62,7 +62,7 @@ describeMount('pairs', () => {
     expect(await mount.output(`(${answer}) & (${ask}); wait`)).toBe('you said hello\n');
   });
 
-  test('P3 P15: a pair costs 16384 and 4096 bytes from the mkdir on', async () => {
+  test('P3, P15: a pair costs 16384 and 4096 bytes from the mkdir on', async () => {
     const before = await used();
     await mount.output('mkdir pairs/cost');
     expect(await used()).toBe(before + 20480);
@@ -72,7 +72,7 @@ describeMount('pairs', () => {
     expect(await used()).toBe(before);
   });
 
-  test('P9 P63: both ends start with one time, and a write moves the modify time of the other end', async () => {
+  test('P9, P63: both ends start with one time, and a write moves the modify time of the other end', async () => {
     const { zero, one } = await pair('times');
     const start = await statOf(a, zero);
     expect(await statOf(b, one)).toMatchObject({
@@ -125,7 +125,7 @@ describeMount('pairs', () => {
     expect((await a.write(zero, 'x')).result).toBe(EPIPE);
   });
 
-  test('P50 P113: closing an end ends the write that waits for room in it, and then completes', async () => {
+  test('P50, P113: closing an end ends the write that waits for room in it, and then completes', async () => {
     const { path, zero, one } = await pair('close-write', 'rwn');
     expect((await b.writePattern(one, 65536)).result).toBe(65536);
     await b.setNonBlocking(one, false);
@@ -140,7 +140,7 @@ describeMount('pairs', () => {
     expect(await used()).toBe(before - 65536);
   });
 
-  test('P50 P60: a write that had stored some is its short count when the end closes', async () => {
+  test('P50, P60: a write that had stored some is its short count when the end closes', async () => {
     await mount.setSysctl('kern.ipc.pipe_mindirect', 1_000_000);
     try {
       const { path, zero, one } = await pair('close-part');
@@ -186,7 +186,7 @@ describeMount('pairs', () => {
     await mount.output(`rmdir ${path}`);
   });
 
-  test('P113 P117: an end closes with its last descriptor, not before', async () => {
+  test('P113, P117: an end closes with its last descriptor, not before', async () => {
     const { path, zero, one } = await pair('last');
     const other = await b.open(`${path}/1`, 'rw');
     await b.close(one);
@@ -198,7 +198,7 @@ describeMount('pairs', () => {
     expect((await a.read(zero, 10)).result).toBe(0);
   });
 
-  test('P51 P52 P113: writing to a closed end is EPIPE and SIGPIPE', async () => {
+  test('P51, P52, P113: writing to a closed end is EPIPE and SIGPIPE', async () => {
     const { path, zero, one } = await pair('sigpipe');
     await b.close(one);
     expect((await a.write(zero, 'x')).result).toBe(EPIPE);
@@ -241,7 +241,7 @@ describeMount('pairs', () => {
     await until(() => shell.stdout === 'ready\nmark\nio\n');
   });
 
-  test('P70 P73: long writes go directly from end to end', async () => {
+  test('P70, P73: long writes go directly from end to end', async () => {
     const { path, zero, one } = await pair('direct');
     const write = b.begin({ call: 'writePattern', fd: one, count: 300_000 });
     await mount.untilBlocked(`${path}/1`, 'pipdwt');

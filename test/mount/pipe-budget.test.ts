@@ -68,7 +68,7 @@ describeMount('pipe memory, 128 KiB', () => {
   });
   afterAll(() => budget.mount.stop());
 
-  test('P3 P4: pipes cost 16384 and 4096 bytes, above half of the limit 4096 and 4096', async () => {
+  test('P3, P4: pipes cost 16384 and 4096 bytes, above half of the limit 4096 and 4096', async () => {
     expect(await budget.counter('maxpipekva')).toBe(131072);
     expect(await budget.used()).toBe(0);
     const seen: number[] = [];
@@ -111,7 +111,7 @@ describeMount('pipe memory, 128 KiB', () => {
     expect(await budget.used()).toBe(0);
   });
 
-  test('P21 P25: above half of the limit a ring does not grow, and the write goes on with it', async () => {
+  test('P21, P25: above half of the limit a ring does not grow, and the write goes on with it', async () => {
     const [first] = await budget.openMany(4);
     expect((await driver.writePattern(first!.fd, 20_000)).result).toBe(16384);
     expect(await budget.sizeOf(first!.path)).toBe(16384);
@@ -119,7 +119,7 @@ describeMount('pipe memory, 128 KiB', () => {
     await budget.clear();
   });
 
-  test('P18 P21: at or below half, one write can take a ring from 16384 to 65536', async () => {
+  test('P18, P21: at or below half, one write can take a ring from 16384 to 65536', async () => {
     const [first] = await budget.openMany(3);
     expect(await budget.used()).toBeLessThanOrEqual(65536);
     expect((await driver.writePattern(first!.fd, 40_000)).result).toBe(40_000);
@@ -202,7 +202,7 @@ describeMount('pipe memory, 64 KiB', () => {
   });
   afterAll(() => budget.mount.stop());
 
-  test('P16 P25: old and new ring must both fit: else piperesizefail, and the old one stays', async () => {
+  test('P16, P25: old and new ring must both fit: else piperesizefail, and the old one stays', async () => {
     const { fd, path } = await budget.open();
     const { driver } = budget;
     expect((await driver.writePattern(fd, 40_000)).result).toBe(16384);
@@ -226,7 +226,7 @@ describeMount('pipe memory, 24 KiB', () => {
   });
   afterAll(() => budget.mount.stop());
 
-  test('P7 P121: when the reverse ring cannot be had, open is ENOMEM and nothing is kept', async () => {
+  test('P7, P121: when the reverse ring cannot be had, open is ENOMEM and nothing is kept', async () => {
     const { fd } = await budget.open();
     const { mount, driver } = budget;
     const second = await mount.fifo('second');
@@ -284,7 +284,7 @@ describeMount('pipe memory, 8 KiB', () => {
     await budget.clear();
   });
 
-  test('P121 P123: a refused open leaves room for the next', async () => {
+  test('P121, P123: a refused open leaves room for the next', async () => {
     const { mount, driver } = budget;
     const path = await mount.fifo('next');
     expect((await driver.call({ call: 'open', path, flags: 0o4001 })).result).toBe(ENXIO);

@@ -54,7 +54,7 @@ describeMount('direct writes', () => {
     expect(await mount.pipe(path)).toMatchObject({ cnt: 8192, direct: 0 });
   });
 
-  test('P28 P70: pipe_mindirect moves the threshold of a mount that is in use', async () => {
+  test('P28, P70: pipe_mindirect moves the threshold of a mount that is in use', async () => {
     await mount.setSysctl('kern.ipc.pipe_mindirect', 513);
     try {
       const { path, reader, write } = await offer('lower', 513);
@@ -90,7 +90,7 @@ describeMount('direct writes', () => {
     expect((await second.promise).result).toBe(10_000);
   });
 
-  test('P48 P73: the write ends with the read that takes the last byte of its chunk', async () => {
+  test('P48, P73: the write ends with the read that takes the last byte of its chunk', async () => {
     const { path, reader, write } = await offer('last-byte', 10_000);
     expect(await readPattern(a, reader, 4000)).toEqual([4000, 0]);
     expect(await readPattern(a, reader, 5999, 4000)).toEqual([5999, 0]);
@@ -230,7 +230,7 @@ describeMount('direct writes', () => {
     }
   });
 
-  test('P72 P73: a write of 3 MiB behaves as one call', async () => {
+  test('P72, P73: a write of 3 MiB behaves as one call', async () => {
     const { reader, write } = await offer('3-mib', 3 * MIB);
     for (let offset = 0; offset < 3 * MIB;) {
       const [count, wrong] = await readPattern(a, reader, 200_000, offset);
@@ -241,7 +241,7 @@ describeMount('direct writes', () => {
     expect((await write.promise).result).toBe(3 * MIB);
   });
 
-  test('P60 P77: a write of 3 MiB whose reader leaves after the first MiB returns 1 MiB, without SIGPIPE', async () => {
+  test('P60, P77: a write of 3 MiB whose reader leaves after the first MiB returns 1 MiB, without SIGPIPE', async () => {
     const { path, reader, write } = await offer('first-mib', 3 * MIB);
     expect(await readPattern(a, reader, MIB)).toEqual([MIB, 0]);
     await mount.untilBlocked(path, 'pipdwt');
@@ -257,7 +257,7 @@ describeMount('direct writes', () => {
     }
   });
 
-  test('P39 P59: a direct writer can be killed, and its pipe goes on', async () => {
+  test('P39, P59: a direct writer can be killed, and its pipe goes on', async () => {
     const path = await mount.fifo('killed');
     const reader = await a.open(path, 'rw');
     const writer = mount.start(`exec dd if=/dev/zero bs=20000 count=1 status=none of=${path}`);

@@ -55,7 +55,7 @@ describeMount('ioctl and other calls on pipes', () => {
     await until(() => shell.stdout.slice(seen).includes('mark\n'));
   }
 
-  test('P92 P104 P106: an owner gets SIGIO for each write while FIOASYNC is set', async () => {
+  test('P92, P104, P106: an owner gets SIGIO for each write while FIOASYNC is set', async () => {
     const path = await mount.fifo('sigio');
     const { reader, writer } = await openEndsNonBlocking(a, b, path);
     const shell = await listener();
@@ -88,7 +88,7 @@ describeMount('ioctl and other calls on pipes', () => {
     await until(() => shell.stdout === 'ready\nio\nio\n');
   });
 
-  test('P92 P106: a process group can be the owner', async () => {
+  test('P92, P106: a process group can be the owner', async () => {
     const path = await mount.fifo('group');
     const { reader, writer } = await openEndsNonBlocking(a, b, path);
     const shell = await listener();

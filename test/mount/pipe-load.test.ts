@@ -37,7 +37,7 @@ describeMount('many callers on pipes', () => {
   });
   afterAll(() => mount.stop());
 
-  test('P30 P54: records of 512 bytes from 8 writers are never mixed', async () => {
+  test('P30, P54: records of 512 bytes from 8 writers are never mixed', async () => {
     const path = await mount.fifo('records');
     const writers = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
     const recordsEach = 400;
@@ -71,7 +71,7 @@ describeMount('many callers on pipes', () => {
     }
   });
 
-  test('P54 P75: other calls answer at once beside a writer that waits for room', async () => {
+  test('P54, P75: other calls answer at once beside a writer that waits for room', async () => {
     const path = await mount.fifo('beside-room');
     const { reader, writer } = await openEnds(a, b, path);
     await b.setNonBlocking(writer);
@@ -157,7 +157,7 @@ describeMount('many callers on pipes', () => {
     expect(await mount.pipe(path)).toMatchObject({ readers: 1, writers: 0, state: 'eof' });
   });
 
-  test('P31 P64: with 2,000 readers blocked on 2,000 pipes everything else answers as before', async () => {
+  test('P31, P64: with 2,000 readers blocked on 2,000 pipes everything else answers as before', async () => {
     const count = 2000;
     await mount.output(`mkdir pipes/crowd; cd pipes/crowd; mkfifo $(seq ${count})`);
     const crowd = mount.start(

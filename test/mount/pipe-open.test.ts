@@ -80,7 +80,7 @@ describeMount('opening and closing a named pipe', () => {
     expect(await mount.pipe(path)).toMatchObject({ state: 'open' });
   });
 
-  test('P125 P132: a reader waits in open for a writer, even for one that has gone again', async () => {
+  test('P125, P132: a reader waits in open for a writer, even for one that has gone again', async () => {
     const path = await mount.fifo('reader-waits');
     const opened = await waitingOpen(a, path, O_RDONLY);
     // One process, one write, all in a row: the reader's open may return only after it is gone.
@@ -110,7 +110,7 @@ describeMount('opening and closing a named pipe', () => {
     expect(await mount.pipe(path)).toMatchObject({ readers: 1, writers: 1, state: 'open' });
   });
 
-  test('P128 P135: a non-blocking reader opens at once, and before any writer its read is EAGAIN', async () => {
+  test('P128, P135: a non-blocking reader opens at once, and before any writer its read is EAGAIN', async () => {
     const path = await mount.fifo('early');
     const fd = await a.open(path, 'rn');
     expect((await a.read(fd, 1)).result).toBe(EAGAIN);
@@ -154,7 +154,7 @@ describeMount('opening and closing a named pipe', () => {
     expect(await mount.pipe(path)).toMatchObject({ readers: 1, writers: 1, state: 'open' });
   });
 
-  test('P39 P130: a process that waits in open can be killed', async () => {
+  test('P39, P130: a process that waits in open can be killed', async () => {
     const path = await mount.fifo('open-killed');
     const reader = mount.start(`exec cat ${path}`);
     await mount.untilBlocked(path, 'fifoor');
@@ -190,7 +190,7 @@ describeMount('opening and closing a named pipe', () => {
     expect((await read.promise).result).toBe(0);
   });
 
-  test('P119 P133: with the last descriptor the pipe goes, with unread bytes and its memory', async () => {
+  test('P119, P133: with the last descriptor the pipe goes, with unread bytes and its memory', async () => {
     const path = await mount.fifo('lost');
     const before = await mount.sysctl('kern.ipc.pipekva');
     const fd = await a.open(path, 'rwn');
@@ -229,7 +229,7 @@ describeMount('opening and closing a named pipe', () => {
     expect((await read.promise).result).toBe(0);
   });
 
-  test('P125 P126: the open that makes the name returns at once, and its writer meets the reader in write', async () => {
+  test('P125, P126: the open that makes the name returns at once, and its writer meets the reader in write', async () => {
     const path = 'pipes/made-by-open';
     const flags = O_WRONLY | O_CREAT | O_EXCL;
     const { result: writer } = await b.call({ call: 'open', path, flags });

@@ -109,7 +109,7 @@ describeMount('poll, select and epoll on pipes', () => {
     expect((await a.read(reader, 10)).result).toBe(0);
   });
 
-  test('P87 P88: a reader that came after the writers sees no end-of-file, whatever it asks', async () => {
+  test('P87, P88: a reader that came after the writers sees no end-of-file, whatever it asks', async () => {
     const { path, reader: first, writer } = await holding('generation', 0);
     await b.close(writer);
     const second = await a.open(path, 'rn');
@@ -129,14 +129,14 @@ describeMount('poll, select and epoll on pipes', () => {
     expect(await b.poll(writer, 0)).toBe(LINUX_POLLHUP);
   });
 
-  test('P64 P91: poll is woken by bytes', async () => {
+  test('P64, P91: poll is woken by bytes', async () => {
     const { reader, writer } = await holding('wake-in', 0);
     const polled = await beginPoll(a, reader, LINUX_POLLIN);
     await b.write(writer, 'x');
     expect(await woken(polled)).toMatchObject({ result: 1, events: [LINUX_POLLIN] });
   });
 
-  test('P46 P91: poll for room is woken by the read that leaves 512 bytes free, no earlier', async () => {
+  test('P46, P91: poll for room is woken by the read that leaves 512 bytes free, no earlier', async () => {
     const { reader, writer } = await full('wake-out');
     const polled = await beginPoll(b, writer, LINUX_POLLOUT);
     await a.read(reader, 100);
@@ -171,7 +171,7 @@ describeMount('poll, select and epoll on pipes', () => {
     expect(elapsedMs).toBeGreaterThanOrEqual(49);
   });
 
-  test('P82 P83 P84: select tells which descriptors are ready, and is woken', async () => {
+  test('P82, P83, P84: select tells which descriptors are ready, and is woken', async () => {
     const { reader, writer } = await holding('select', 0);
     const { reader: idle } = await holding('select-idle', 0);
     const ready = { call: 'select', reads: [], writes: [writer], timeoutMs: 0 } as const;
@@ -191,7 +191,7 @@ describeMount('poll, select and epoll on pipes', () => {
     expect((await woken(end)).events).toEqual([reader]);
   });
 
-  test('P64 P82 P84: level-triggered epoll is woken by bytes and hang-up and repeats itself', async () => {
+  test('P64, P82, P84: level-triggered epoll is woken by bytes and hang-up and repeats itself', async () => {
     const { reader, writer } = await holding('epoll', 0);
     const epfd = await epoll(a, reader, LINUX_POLLIN);
     const first = await beginEpoll(a, epfd);
@@ -206,7 +206,7 @@ describeMount('poll, select and epoll on pipes', () => {
     expect(await epollNow(a, epfd)).toBe(LINUX_POLLIN | LINUX_POLLHUP);
   });
 
-  test('P46 P83: level-triggered epoll is woken by room', async () => {
+  test('P46, P83: level-triggered epoll is woken by room', async () => {
     const { reader, writer } = await full('epoll-out');
     const epfd = await epoll(b, writer, LINUX_POLLOUT);
     const waited = await beginEpoll(b, epfd);
@@ -215,7 +215,7 @@ describeMount('poll, select and epoll on pipes', () => {
     expect(await epollNow(b, epfd)).toBe(LINUX_POLLOUT);
   });
 
-  test('P64 P84: edge-triggered epoll reports each write once, and the hang-up', async () => {
+  test('P64, P84: edge-triggered epoll reports each write once, and the hang-up', async () => {
     const { reader, writer } = await holding('edge', 0);
     const epfd = await epoll(a, reader, LINUX_POLLIN | EPOLLET);
     for (const text of ['one', 'two']) {
@@ -265,7 +265,7 @@ describeMount('poll, select and epoll on pipes', () => {
     expect(await epollNow(a, epfd)).toBe(LINUX_POLLIN);
   });
 
-  test('P122 P124: pollers hear of the other side that opens', async () => {
+  test('P122, P124: pollers hear of the other side that opens', async () => {
     const { path, reader, writer } = await full('opens');
     await a.close(reader);
     const epfd = await epoll(b, writer, LINUX_POLLOUT | EPOLLET);

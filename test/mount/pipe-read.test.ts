@@ -31,7 +31,7 @@ describeMount('reading a pipe', () => {
     expect((await a.read(both, 10)).text).toBe('y');
   });
 
-  test('P33 P34: a read takes what is there up to what was asked, and waits for no more', async () => {
+  test('P33, P34: a read takes what is there up to what was asked, and waits for no more', async () => {
     const path = await mount.fifo('amount');
     const { reader, writer } = await openEnds(a, b, path);
     await b.writePattern(writer, 50);
@@ -39,7 +39,7 @@ describeMount('reading a pipe', () => {
     expect(await readPattern(a, reader, 100, 20)).toEqual([30, 0]);
   });
 
-  test('P33 P35: one read crosses the end of the ring, and an empty ring starts again at 0', async () => {
+  test('P33, P35: one read crosses the end of the ring, and an empty ring starts again at 0', async () => {
     const path = await mount.fifo('wrap');
     const { reader, writer } = await openEndsNonBlocking(a, b, path);
     await b.writePattern(writer, 16000);
@@ -51,7 +51,7 @@ describeMount('reading a pipe', () => {
     expect(await mount.pipe(path)).toMatchObject({ cnt: 0, out: 0, in: 0, size: 16384 });
   });
 
-  test('P36 P37: stored bytes come before end-of-file, and end-of-file comes every time', async () => {
+  test('P36, P37: stored bytes come before end-of-file, and end-of-file comes every time', async () => {
     const path = await mount.fifo('eof');
     const { reader, writer } = await openEnds(a, b, path);
     await b.write(writer, 'abc');
@@ -72,7 +72,7 @@ describeMount('reading a pipe', () => {
     expect((await a.read(reader, 1)).result).toBe(EAGAIN);
   });
 
-  test('P38 P39: O_NONBLOCK set by fcntl holds for the next read', async () => {
+  test('P38, P39: O_NONBLOCK set by fcntl holds for the next read', async () => {
     const path = await mount.fifo('fcntl');
     const fd = await a.open(path, 'rw');
     await a.setNonBlocking(fd);
@@ -93,7 +93,7 @@ describeMount('reading a pipe', () => {
     await until(async () => (await mount.pipe(path))['state'] === 'closed');
   });
 
-  test('P40 P41: the access time moves with a read of bytes, not with EAGAIN, end-of-file or length 0', async () => {
+  test('P40, P41: the access time moves with a read of bytes, not with EAGAIN, end-of-file or length 0', async () => {
     const path = await mount.fifo('atime');
     const { reader, writer } = await openEndsNonBlocking(a, b, path);
     const { atimeMs } = await statOf(a, reader);
@@ -123,7 +123,7 @@ describeMount('reading a pipe', () => {
     expect((await statOf(a, fd)).atimeMs).toBe(atimeMs);
   });
 
-  test('P31 P64: a blocked reader keeps no writer out, and the write wakes it', async () => {
+  test('P31, P64: a blocked reader keeps no writer out, and the write wakes it', async () => {
     const path = await mount.fifo('wake');
     const { reader, writer } = await openEnds(a, b, path);
     const read = a.begin({ call: 'read', fd: reader, count: 100 });
@@ -162,7 +162,7 @@ describeMount('reading a pipe', () => {
     expect((await a.read(reader, 10)).text).toBe('more');
   });
 
-  test('P44 P45: on a ring of 64 KiB a writer waits until fewer than 5461 bytes are left', async () => {
+  test('P44, P45: on a ring of 64 KiB a writer waits until fewer than 5461 bytes are left', async () => {
     const path = await mount.fifo('hysteresis');
     const { reader, writer } = await openEnds(a, b, path);
     await b.setNonBlocking(writer);
@@ -190,7 +190,7 @@ describeMount('reading a pipe', () => {
     expect(row).toMatchObject({ mode: 'r', 'msgs-in': 3, 'msgs-out': 0 });
   });
 
-  test('P33 P48: a read of 3 MiB is one call that takes three waiting chunks', async () => {
+  test('P33, P48: a read of 3 MiB is one call that takes three waiting chunks', async () => {
     const path = await mount.fifo('big-read');
     const reader = await a.open(path, 'rw');
     const writers = [1, 2, 3].map(() => mount.start(`dd if=/dev/zero bs=1M count=1 status=none of=${path}`));

@@ -34,7 +34,7 @@ describeMount('writing through the ring', () => {
     return { path, ...ends };
   }
 
-  test('P18 P19: a ring grows once at the start of a write, to 64 KiB at most', async () => {
+  test('P18, P19: a ring grows once at the start of a write, to 64 KiB at most', async () => {
     const path = await mount.fifo('growth');
     const { reader, writer } = await openEndsNonBlocking(a, b, path);
     expect((await b.writePattern(writer, 16384)).result).toBe(16384);
@@ -61,7 +61,7 @@ describeMount('writing through the ring', () => {
     expect(await readPattern(a, reader, 9000)).toEqual([2000, 0]);
   });
 
-  test('P51 P131: a write whose readers are gone is EPIPE', async () => {
+  test('P51, P131: a write whose readers are gone is EPIPE', async () => {
     const path = await mount.fifo('epipe');
     const { reader, writer } = await openEnds(a, a, path);
     await a.close(reader);
@@ -91,7 +91,7 @@ describeMount('writing through the ring', () => {
     expect(stderr).toContain('Broken pipe');
   });
 
-  test('P54 P58: up to PIPE_BUF a write is stored whole or is EAGAIN', async () => {
+  test('P54, P58: up to PIPE_BUF a write is stored whole or is EAGAIN', async () => {
     const { path, writer } = await nearlyFull('atomic', 100);
     expect((await b.writePattern(writer, 200)).result).toBe(EAGAIN);
     expect((await b.writePattern(writer, 512)).result).toBe(EAGAIN);
@@ -99,7 +99,7 @@ describeMount('writing through the ring', () => {
     expect((await b.writePattern(writer, 100)).result).toBe(100);
   });
 
-  test('P55 P58: beyond PIPE_BUF a non-blocking write stores what fits', async () => {
+  test('P55, P58: beyond PIPE_BUF a non-blocking write stores what fits', async () => {
     const { path, writer } = await nearlyFull('split', 100);
     expect((await b.writePattern(writer, 513)).result).toBe(100);
     expect((await b.writePattern(writer, 513)).result).toBe(EAGAIN);
@@ -124,7 +124,7 @@ describeMount('writing through the ring', () => {
     expect((await b.call({ call: 'writev', fd: writer, counts: [300, 300] })).result).toBe(300);
   });
 
-  test('P57 P66: a long blocking write shows what it has stored and ends when all of it is', async () => {
+  test('P57, P66: a long blocking write shows what it has stored and ends when all of it is', async () => {
     const path = await mount.fifo('long');
     const { reader, writer } = await openEnds(a, b, path);
     const polled = a.begin({ call: 'poll', fds: [{ fd: reader, events: LINUX_POLLIN }], timeoutMs: 10_000 });
@@ -208,7 +208,7 @@ describeMount('writing through the ring', () => {
     expect(await readPattern(a, reader, 3 * MIB)).toEqual([65536, 0]);
   });
 
-  test('P62 P139: the modify time moves with every write that stored bytes, and only then', async () => {
+  test('P62, P139: the modify time moves with every write that stored bytes, and only then', async () => {
     const path = await mount.fifo('mtime');
     const { reader, writer } = await openEndsNonBlocking(a, b, path);
     const opened = (await statOf(b, writer)).mtimeMs;

@@ -14,7 +14,7 @@ describeStress(`stress-ng in pipes/${isMissing ? ' (there is no stress-ng)' : ''
   });
   afterAll(() => mount.stop());
 
-  test('P44 P64: --fifo --verify: what several readers of several pipes get is what was written', async () => {
+  test('P44, P64: --fifo --verify: what several readers of several pipes get is what was written', async () => {
     const options = '--fifo 2 --fifo-readers 4 --verify --timeout 5 --temp-path pipes';
     const { status, stdout, stderr } = await mount.sh(`stress-ng ${options} 2>&1`, { timeoutMs: 25_000 });
     expect([status, stderr]).toEqual([0, '']);

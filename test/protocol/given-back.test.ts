@@ -225,7 +225,7 @@ test('a write of nothing, beyond the end of a segment that is being made, is cha
   expect(client.fileSystem.kernel.accounts.of(caller.uid).used(Resource.SegmentBytes)).toBe(0);
 });
 
-test('P52 P60: EPIPE of an O_APPEND write sends SIGPIPE whatever its offset; that of a later part of another write does not', () => {
+test('P52, P60: EPIPE of an O_APPEND write sends SIGPIPE whatever its offset; that of a later part of another write does not', () => {
   const client = new FuseClient();
   const { reader, writer } = openPipe(client, 'a');
   client.request(Opcode.RELEASE, 0, new Body().u64(reader).u32(0).u32(0).u64(0));
