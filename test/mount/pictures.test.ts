@@ -26,12 +26,13 @@ test.each(NAMES)('%s is a small picture', (name) => {
 const describeMaking = process.env['IPCFS_WRITE_PICTURES'] === undefined ? describe.skip : describe;
 
 describeMaking('the pictures are made', () => {
-  const scratch = mkdtempSync(join(tmpdir(), 'ipcfs-pictures-'));
+  let scratch = '';
   const lasting = { timeoutMs: 120_000 };
   let mount: TestMount;
   let browser: Browser;
 
   beforeAll(async () => {
+    scratch = mkdtempSync(join(tmpdir(), 'ipcfs-pictures-'));
     mount = await TestMount.start([], { directory: '/tmp/ipc' });
     browser = await Browser.start();
     // Processes have the names of their programs.
