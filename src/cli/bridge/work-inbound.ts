@@ -174,7 +174,7 @@ export class WorkInbound implements SessionUser {
     }
   }
 
-  /** Looks which records have been read: often at first, then less often. */
+  /** Looks which records have been read: without a pause while somebody reads, then less and less often. */
   async #watch(): Promise<void> {
     let lookMs = SHORTEST_LOOK_MS;
     for (;;) {
@@ -190,8 +190,12 @@ export class WorkInbound implements SessionUser {
         held.isRead = true;
         if (this.#session !== null && !this.#session.isLost) this.#acknowledge(this.#session, sequence, held);
       }
-      lookMs = read.length > 0 ? SHORTEST_LOOK_MS : Math.min(lookMs * 2, LONGEST_LOOK_MS);
+      if (read.length > 0) {
+        lookMs = SHORTEST_LOOK_MS;
+        continue;
+      }
       await delay(lookMs);
+      lookMs = Math.min(lookMs * 2, LONGEST_LOOK_MS);
     }
   }
 
