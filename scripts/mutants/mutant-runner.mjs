@@ -115,16 +115,17 @@ export default class MutantRunner extends TestRunner {
     super.onAfterRunFiles();
   }
 
-  /** The tests that reach the mutant, until one of them fails. */
+  /** The tests that reach the mutant, until one of them fails: short ones first, which also see an endless loop soonest. */
   async #tryMutant(tests, { id, testIds, hitLimit }) {
     stryker.hitLimit = hitLimit;
     stryker.hitCount = hitLimit === undefined ? undefined : 0;
     let count = 0;
-    for (const testId of testIds ?? tests.keys()) {
+    const stepsOf = (testId) => this.#stepsOf.get(testId) ?? 0;
+    for (const testId of [...(testIds ?? tests.keys())].sort((one, other) => stepsOf(one) - stepsOf(other))) {
       count++;
       const test = tests.get(testId);
       steps.taken = 0;
-      steps.limit = (this.#stepsOf.get(testId) ?? 0) * STEPS_FACTOR + MORE_STEPS;
+      steps.limit = stepsOf(testId) * STEPS_FACTOR + MORE_STEPS;
       stryker.activeMutant = id;
       const failure = await rerun(test);
       stryker.activeMutant = undefined;
