@@ -192,11 +192,12 @@ test.each([
 describe('a process that has begun records by several threads', () => {
   test('is killed: what its threads that are gone have begun comes back, in the order of writing', () => {
     const world = new LeaseWorld('hold lines', 'first\nsecond\nthird\n');
+    // Nobody knows any more whose thread it was.
+    world.host.processOf = (thread) => thread;
     const file = world.reader();
     world.readAs(file, 2, HELPER);
     world.readAs(file, 2, OTHER);
     world.host.endings.set(HELPER.pid, ProcessEnding.Gone);
-    world.host.processOf = (thread) => thread;
     world.ends(file, MAIN, ProcessEnding.Signal);
     expect(world.readAs(file, 9, MAIN).text).toBe('first\n');
     expect(world.readAs(file, 9, OTHER).text).toBe('cond\n');
@@ -204,10 +205,11 @@ describe('a process that has begun records by several threads', () => {
 
   test('exits: nothing comes back', () => {
     const world = new LeaseWorld('hold lines', 'first\nsecond\n');
+    // Nobody knows any more whose thread it was.
+    world.host.processOf = (thread) => thread;
     const file = world.reader();
     world.readAs(file, 2, HELPER);
     world.host.endings.set(HELPER.pid, ProcessEnding.Gone);
-    world.host.processOf = (thread) => thread;
     world.ends(file, MAIN, ProcessEnding.Exit);
     expect(world.readAs(file, 9, OTHER).text).toBe('second\n');
   });

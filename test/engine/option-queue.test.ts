@@ -3,8 +3,9 @@ import { EACCES, EAGAIN, EFAULT, EINTR, EPERM, EPIPE } from '../../src/kern/errn
 import { type File, FNONBLOCK } from '../../src/kern/file.ts';
 import { EVFILT_READ, EVFILT_WRITE } from '../../src/kern/klist.ts';
 import { Poller, POLLIN, POLLOUT } from '../../src/kern/poll.ts';
-import { bytesOf, endOf, pattern, TestKnote, World } from '../support/engine.ts';
-import { setOptions } from '../support/options.ts';
+import { WriteUio } from '../../src/kern/uio.ts';
+import { bytesOf, endOf, pattern, TestKnote, user, World } from '../support/engine.ts';
+import { setOptions, unsetOptions } from '../support/options.ts';
 
 /** PIPE_BUF of the worlds here. */
 const PIPE_BUF = 512;
@@ -148,6 +149,46 @@ describe('writes', () => {
     expect(world.read(reader, 9000).result).toBe(4095);
     expect(world.write(writer, 'x\nnext\n').result).toBe(7);
     expect([1, 2].map(() => world.read(reader, 9000).text)).toEqual(['x\n', 'next\n']);
+  });
+
+  test('one that sleeps goes on in the plain pipe when the options go', () => {
+    for (const ending of ['read', 'close', 'signal'] as const) {
+      const { world, reader, writer } = piped('capacity=4096');
+      writer.flags &= ~FNONBLOCK;
+      const writing = world.write(writer, 50_000);
+      unsetOptions(endOf(writer).pair.fifo!, 'all');
+      world.kernel.scheduler.run();
+      expect(writing.isBlocked).toBe(true);
+      if (ending === 'close') world.close(reader);
+      if (ending === 'signal') writing.signal();
+      if (ending !== 'read') {
+        expect(writing.result).toBeGreaterThanOrEqual(4096);
+        continue;
+      }
+      const got: number[] = [];
+      while (got.length < 50_000) got.push(...world.read(reader, 7000).bytes);
+      expect(Uint8Array.from(got)).toEqual(pattern(50_000));
+      expect(writing.result).toBe(50_000);
+    }
+  });
+
+  test('one whose bytes were held back gets them before it goes on, or ends with what was moved', () => {
+    for (const error of [0, -EINTR]) {
+      const { world, reader, writer } = piped('hold capacity=4096');
+      writer.flags &= ~FNONBLOCK;
+      const uio = new WriteUio([pattern(6000)]);
+      const writing = world.call(writer.ops.write(writer, uio, user));
+      expect(uio.isPageable).toBe(true);
+      uio.holdBack(100, {
+        *fetch(held) {
+          if (error === 0) held.restore(pattern(6000));
+          return error;
+        },
+      });
+      world.read(reader, 9000);
+      expect(writing.result).toBe(error === 0 ? 6000 : 4096);
+      if (error === 0) expect(world.read(reader, 9000).bytes).toEqual(pattern(6000).subarray(4096));
+    }
   });
 
   test('a line in pieces leaves a byte for its end: with two there is room to write', () => {
