@@ -174,6 +174,63 @@ describe('requests in entries', () => {
   });
 });
 
+describe('a server on the processor of its caller', () => {
+  const { client, ring, device } = connect({
+    ring: { queueCount: 2, initialCount: 8, entryLimit: 16, ownProcessor: 0 },
+  });
+  const { reader } = openPipe(client, 'p');
+  const stat = (processor: number): void => {
+    ring.request(client.message(Opcode.STATFS, 1, new Uint8Array()), processor);
+    const length = device.receive(client.session.buffers.current);
+    client.session.serve(length);
+  };
+
+  test('does not spin, and sleeps in the call that takes its answer', () => {
+    stat(0);
+    const { enters, sleeps } = ring;
+    expect(device.isSpinVain).toBe(true);
+    expect(device.receive(client.session.buffers.current)).toBe(-EAGAIN);
+    expect(ring.enters).toBe(enters);
+    device.wait(-1);
+    expect([ring.enters, ring.sleeps]).toEqual([enters + 1, sleeps + 1]);
+    expect(client.device.sent.at(-1)!.error).toBe(0);
+  });
+
+  test('answers all the same when it does not sleep', () => {
+    stat(0);
+    const { length } = client.device.sent;
+    device.receive(client.session.buffers.current);
+    device.receive(client.session.buffers.current);
+    expect(client.device.sent).toHaveLength(length + 1);
+  });
+
+  test('spins for a caller on another one', () => {
+    stat(1);
+    expect(device.isSpinVain).toBe(false);
+    const { length } = client.device.sent;
+    device.receive(client.session.buffers.current);
+    expect(client.device.sent).toHaveLength(length + 1);
+  });
+
+  test('does not sleep while /dev/fuse has more', () => {
+    const blocked = blockReaders(client, reader, 2);
+    const interrupts = blocked.map((unique) =>
+      client.message(Opcode.INTERRUPT, 0, interruptBody(unique).build()),
+    );
+    client.device.next = () => interrupts.shift() ?? -EAGAIN;
+    ring.isReadable = true;
+    for (const unique of blocked) {
+      const length = device.receive(client.session.buffers.current);
+      expect(length).toBeGreaterThan(0);
+      client.session.serve(length);
+      const { sleeps } = ring;
+      device.wait(-1);
+      expect(ring.sleeps).toBe(sleeps);
+      expect(client.answers(unique)).toHaveLength(1);
+    }
+  });
+});
+
 describe('blocked calls', () => {
   const RING = { queueCount: 2, initialCount: 4, entryLimit: 20 };
   let client: FuseClient;

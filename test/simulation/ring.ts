@@ -28,6 +28,7 @@ export function addRing(world: World, device: SimulatedDevice): RingDevice {
   const ringDevice: RingDevice = new RingDevice(device, {
     ring,
     memory: ring,
+    currentProcessor: () => 0,
     queueCount: QUEUES,
     initialCount: 2,
     entryLimit: 200,

@@ -75,6 +75,8 @@ export class MemoryEntryRing implements EntryRing, EntryMemory {
   readonly #available = new Map<number, number[]>();
   /** Requests that have no entry yet, by queue. */
   readonly waiting = new Map<number, Uint8Array[]>();
+  /** Requests that have an entry, and that the program does not have yet. */
+  #dispatched: [tag: number, message: Uint8Array][] = [];
   readonly #submissions: (() => void)[] = [];
   readonly #completions: Completion[] = [];
   #lastAddress = 0x1000;
@@ -169,7 +171,9 @@ export class MemoryEntryRing implements EntryRing, EntryMemory {
       entry.header.fill(POISON, 0, 288);
       entry.payload.fill(POISON, 0, Math.max(payloadBytes, POISONED_BYTES));
       this.#options.answered(message);
-      this.#makeAvailable(tag);
+      const next = this.waiting.get(queue)?.shift();
+      if (next === undefined) this.#makeAvailable(tag);
+      else this.#dispatched.push([tag, next]);
     });
   }
 
@@ -185,8 +189,16 @@ export class MemoryEntryRing implements EntryRing, EntryMemory {
     return [...Array(queueCount).keys()].every((queue) => (this.#available.get(queue)?.length ?? 0) > 0);
   }
 
-  /** A process makes a call on a processor. Its request, as read(2) of /dev/fuse would give it, gets an entry in the next `enter`. */
+  /**
+   * A process makes a call on a processor. Its request, as read(2) of /dev/fuse would give it, gets an entry that is free, and the program
+   * has it after the next `enter`. Without one it waits until an answer frees one: entries that are registered later are for later calls.
+   */
   request(message: Uint8Array, queue: number): void {
+    const tag = this.#available.get(queue)?.pop();
+    if (tag !== undefined) {
+      this.#dispatched.push([tag, message]);
+      return;
+    }
     const waiting = this.waiting.get(queue) ?? [];
     waiting.push(message);
     this.waiting.set(queue, waiting);
@@ -215,10 +227,7 @@ export class MemoryEntryRing implements EntryRing, EntryMemory {
   }
 
   get #isCompletionDue(): boolean {
-    if (this.#isWatched && this.isReadable) return true;
-    return [...this.waiting].some(
-      ([queue, waiting]) => waiting.length > 0 && (this.#available.get(queue)?.length ?? 0) > 0,
-    );
+    return (this.#isWatched && this.isReadable) || this.#dispatched.length > 0;
   }
 
   get hasCompletion(): boolean {
@@ -246,10 +255,9 @@ export class MemoryEntryRing implements EntryRing, EntryMemory {
       this.#isWatched = false;
       this.#completions.push({ tag: WATCH_TAG, result: 1 });
     }
-    for (const [queue, waiting] of this.waiting) {
-      const available = this.#available.get(queue) ?? [];
-      while (waiting.length > 0 && available.length > 0) this.#handOver(available.pop()!, waiting.shift()!);
-    }
+    const dispatched = this.#dispatched;
+    this.#dispatched = [];
+    for (const [tag, message] of dispatched) this.#handOver(tag, message);
   }
 
   #handOver(tag: number, message: Uint8Array): void {

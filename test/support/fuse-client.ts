@@ -201,6 +201,8 @@ export interface Caller {
 /** A ring in memory, before a client's device. */
 export interface RingSettings extends Pick<EntryPoolOptions, 'queueCount' | 'initialCount' | 'entryLimit'> {
   readonly payloadBytes?: number;
+  /** Where the server runs; by default on none of the callers' processors. */
+  readonly ownProcessor?: number;
 }
 
 const SMALL_RING: RingSettings = { queueCount: 2, initialCount: 4, entryLimit: 12 };
@@ -264,6 +266,7 @@ export class FuseClient {
       this.ringDevice = new RingDevice(this.device, {
         ring: memory,
         memory,
+        currentProcessor: () => settings.ownProcessor ?? -1,
         hasMemory: () => this.host.hasMemory(),
         ...settings,
       });

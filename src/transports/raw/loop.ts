@@ -87,7 +87,7 @@ export function runLoop(session: Session, device: ServedDevice, options: LoopOpt
     switch (length) {
       case -EAGAIN:
         reporter.idleTurns++;
-        if (nowMs >= spinUntilMs && !session.hasBacklog) {
+        if ((nowMs >= spinUntilMs || device.isSpinVain === true) && !session.hasBacklog) {
           const waitMs = callouts.nextDeadlineMs() - nowMs;
           const timeoutMs =
             waitMs === Infinity ? -1 : Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(waitMs)));

@@ -4,7 +4,7 @@ import { define } from '../libc.ts';
 import { processorOf } from './processes.ts';
 
 /** The processor that this thread runs on. */
-const currentProcessor = define('int sched_getcpu()') as () => number;
+export const currentProcessor = define('int sched_getcpu()') as () => number;
 /** Sets of processors, one bit each. `threadId` 0 is the calling thread. */
 const getAffinity = define('int sched_getaffinity(int, size_t, void*)') as (
   threadId: number,

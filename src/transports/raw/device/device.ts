@@ -50,6 +50,8 @@ export interface ServedDevice extends Device {
   readonly hasSources: boolean;
   /** Whether a call waits for one of these: an answer within microseconds. */
   readonly isAwaited?: boolean;
+  /** Whether looking for the next request before sleeping only keeps its caller from making it. */
+  readonly isSpinVain?: boolean;
   /**
    * Sleeps until a request, a wake-up or something for a source has come, or `timeoutMs` (-1: for ever) have passed. Whether
    * a source was called: something may have become runnable.

@@ -7,8 +7,9 @@ import { RingEntry } from './ring-entry.ts';
 
 const log = createDebug('ipcfs:ring');
 
-/** Entries of one block of memory, and of one step of growth. */
+/** Entries of one block of memory, and of one step of growth at least and at most. */
 const BLOCK_ENTRIES = 32;
+const MOST_GROWTH = 1024;
 /** Payloads from this size on are given back when they are free, */
 const LARGE_BYTES = 64 * 1024;
 /** but for those of so many entries, which bulk transfers use again and again. */
@@ -36,7 +37,7 @@ export class EntryPool {
   /** Entries by queue, and those of them that have no request. */
   readonly #counts: Int32Array;
   readonly #freeCounts: Int32Array;
-  /** A queue whose free entries are at most so many gets more. */
+  /** A queue whose free entries are at most so many, or fewer than half of its others, gets more. */
   readonly #lowCount: number;
   #isLow = false;
   #growAgainMs = -Infinity;
@@ -78,7 +79,8 @@ export class EntryPool {
     entry.isHeld = true;
     if (entry.payloadBytes > entry.touchedBytes) entry.touchedBytes = entry.payloadBytes;
     if (this.#large.size > 0) this.#large.delete(entry);
-    if (--this.#freeCounts[entry.queue]! <= this.#lowCount) this.#isLow = true;
+    this.#freeCounts[entry.queue]!--;
+    if (this.#hasFew(entry.queue)) this.#isLow = true;
   }
 
   /** The request has been answered: the entry is about to be the kernel's again. */
@@ -98,16 +100,26 @@ export class EntryPool {
     this.#growAgainMs = performance.now() + RETRY_MS;
   }
 
-  /** Gives more entries to queues that have few free ones, up to the limit. Beyond it, calls wait in the kernel. */
+  #hasFew(queue: number): boolean {
+    const freeCount = this.#freeCounts[queue]!;
+    return freeCount <= this.#lowCount || 3 * freeCount <= this.#counts[queue]!;
+  }
+
+  /**
+   * Gives more entries to queues that have few free ones, as many again as have requests, up to the limit. It is done early: Linux gives
+   * calls that wait in a queue no new entry, but only one that an answer frees (R5).
+   */
   grow(): void {
     if (!this.#isLow) return;
     this.#isLow = false;
     for (let queue = 0; queue < this.#counts.length; queue++) {
-      if (this.#freeCounts[queue]! > this.#lowCount) continue;
+      if (!this.#hasFew(queue)) continue;
       const left = this.#options.entryLimit - this.entries.length;
       const isPause = this.#growAgainMs !== -Infinity && performance.now() < this.#growAgainMs;
       if (left <= 0 || isPause) continue;
-      if (!this.#add(queue, Math.min(BLOCK_ENTRIES, left))) {
+      const heldCount = this.#counts[queue]! - this.#freeCounts[queue]!;
+      const count = Math.min(left, MOST_GROWTH, Math.max(BLOCK_ENTRIES, heldCount));
+      if (!this.#add(queue, count) && !this.#add(queue, Math.min(left, BLOCK_ENTRIES))) {
         log('no memory for more entries');
         this.#growAgainMs = performance.now() + RETRY_MS;
       }

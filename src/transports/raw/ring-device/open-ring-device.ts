@@ -1,5 +1,5 @@
 import createDebug from 'debug';
-import { possibleProcessors } from '../../../host/linux/processes/processors.ts';
+import { currentProcessor, possibleProcessors } from '../../../host/linux/processes/processors.ts';
 import { ENOMEM, EPERM, errnoName } from '../../../kern/errno.ts';
 import type { Host } from '../../../kern/host.ts';
 import type { WantedRing } from '../../common/transport.ts';
@@ -59,6 +59,7 @@ export function openRingDevice(
   const device = new RingDevice(fuse, {
     ring,
     memory: new MappedEntryMemory(),
+    currentProcessor,
     queueCount,
     initialCount: Math.max(
       1,

@@ -29,6 +29,8 @@ export interface WatchedDevice extends ServedDevice {
 export interface RingDeviceOptions extends EntryPoolOptions {
   readonly ring: EntryRing;
   readonly memory: EntryMemory;
+  /** The processor that the calling thread runs on. */
+  readonly currentProcessor: () => number;
 }
 
 /**
@@ -42,6 +44,11 @@ export class RingDevice implements ServedDevice {
   readonly #fuse: WatchedDevice;
   readonly #ring: EntryRing;
   readonly #pool: EntryPool;
+  readonly #currentProcessor: () => number;
+  /** The processor of the last caller. */
+  #callerProcessor = -1;
+  /** Answers wait for the sleep that is likely to come: one call of the kernel does both. */
+  #isDeferred = false;
   #state: 'offered' | 'agreed' | 'active' | 'unused' = 'offered';
   /** The entry of the request that was received last, until it is answered. */
   #current: RingEntry | null = null;
@@ -64,6 +71,7 @@ export class RingDevice implements ServedDevice {
   constructor(fuse: WatchedDevice, options: RingDeviceOptions) {
     this.#fuse = fuse;
     this.#ring = options.ring;
+    this.#currentProcessor = options.currentProcessor;
     this.#pool = new EntryPool(options.ring, options.memory, options);
   }
 
@@ -138,11 +146,23 @@ export class RingDevice implements ServedDevice {
       this.#pool.grow();
       this.#watch();
       if (!ring.hasWork) break;
+      if (this.#defers()) return -EAGAIN;
       this.#enter(0);
       hasEntered = true;
     }
     this.#pool.trim();
     return -EAGAIN;
+  }
+
+  /** Whether answers are left to the sleep that comes next, or to the next call of `receive` when none does. */
+  #defers(): boolean {
+    this.#isDeferred = !this.#isDeferred && this.#uncommittedCount > 0 && this.isSpinVain;
+    return this.#isDeferred;
+  }
+
+  /** A caller on this processor runs when this thread sleeps. */
+  get isSpinVain(): boolean {
+    return this.#state === 'active' && this.#callerProcessor === this.#currentProcessor();
   }
 
   /** Takes completions up to the next request: its length, or a negative errno that ends the connection; 0 when there is none. */
@@ -190,6 +210,7 @@ export class RingDevice implements ServedDevice {
       entry.copyPayloadTo(buffer.bytes, structEnd);
     }
     this.#current = entry;
+    this.#callerProcessor = entry.queue;
     this.#wasFromDevice = false;
     return entry.requestBytes;
   }
@@ -261,6 +282,7 @@ export class RingDevice implements ServedDevice {
   }
 
   #enter(timeoutMs: number): void {
+    this.#isDeferred = false;
     this.#uncommittedCount = 0;
     this.#ring.enter(timeoutMs);
   }
@@ -292,6 +314,8 @@ export class RingDevice implements ServedDevice {
       this.#areSourcesReady = false;
       return this.#fuse.wait(0);
     }
+    // Nothing would tell of what has not been looked at.
+    if (this.#isDeviceReady || this.#areSourcesReady) return false;
     this.#watch();
     if (!this.#ring.hasCompletion) this.#enter(timeoutMs);
     return false;
