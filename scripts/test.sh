@@ -9,5 +9,6 @@ npm run --silent lint
 npm run --silent cycles
 mkdir -p .cache
 npm run --silent test
+scripts/test-ring.sh
 npm run --silent rules -- --quiet
 node scripts/test-summary.mjs

@@ -29,10 +29,11 @@ export class BenchMount {
     this.tmpfsFile = join(TMPFS, basename(base));
   }
 
-  static async start(): Promise<BenchMount> {
+  /** `args`: options of `ipcfs mount`. */
+  static async start(args: readonly string[] = []): Promise<BenchMount> {
     const mount = new BenchMount(mkdtempSync(join(tmpdir(), 'ipcfs-bench-')));
     await run('mkdir', [mount.directory]);
-    await run(process.execPath, [program, 'mount', mount.directory]);
+    await run(process.execPath, [program, 'mount', ...args, mount.directory]);
     await run('mkfifo', [mount.pipe, mount.kernelFifo]);
     return mount;
   }
@@ -60,6 +61,12 @@ export class BenchMount {
   async shmBacking(): Promise<string> {
     const facts = await this.table<{ name: string; value: string }>('transport');
     return facts.find(({ name }) => name === 'shm-backing')!.value;
+  }
+
+  /** Whether requests come through an io_uring. */
+  async isOnRing(): Promise<boolean> {
+    const facts = await this.table<{ name: string; value: string }>('transport');
+    return facts.some(({ name, value }) => name === 'device' && value === 'io_uring');
   }
 
   /** The serving process. */

@@ -12,7 +12,7 @@ const SIZES = [
 ];
 
 /** Megabytes a second of `dd` writing into a pipe and `dd` reading from it. */
-async function rate(path: string, blockBytes: number, totalBytes: number): Promise<number> {
+export async function rate(path: string, blockBytes: number, totalBytes: number): Promise<number> {
   const startMs = performance.now();
   const writer = spawn('dd', [
     'if=/dev/zero',

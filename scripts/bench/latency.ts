@@ -10,7 +10,7 @@ const WARM_UP_EVENTS = 8000;
 const NANOSECONDS_PER_US = 1000;
 
 /** Microseconds for a byte to another process and back, through two pipes. */
-async function pingPong(there: string, back: string): Promise<number> {
+export async function pingPong(there: string, back: string): Promise<number> {
   const echo = await startProgram('echo', [there, back]);
   const output = openSync(there, 'w');
   const input = openSync(back, 'r');

@@ -15,6 +15,7 @@ import { keyLookups } from './keys.ts';
 import { knoteCosts } from './knotes.ts';
 import { latencies } from './latency.ts';
 import { mappedStores } from './memory.ts';
+import { throughRing } from './ring.ts';
 import { formatRows, type Row } from './rows.ts';
 import { idleServer } from './server.ts';
 import { oneByteOperations } from './small.ts';
@@ -33,6 +34,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   small: oneByteOperations,
   bulk: bulkThroughput,
   latency: latencies,
+  ring: throughRing,
   memory: mappedStores,
   crowd: blockedReaders,
   tables: callsBesideTables,

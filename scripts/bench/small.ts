@@ -17,7 +17,7 @@ function moveBytes(descriptor: number, operations: number): void {
 }
 
 /** Microseconds of a write of one byte, and of the read that follows it: their mean. */
-function oneByteCost(path: string): number {
+export function oneByteCost(path: string): number {
   const descriptor = openSync(path, constants.O_RDWR);
   try {
     moveBytes(descriptor, WARM_UP_OPERATIONS);
