@@ -10,9 +10,12 @@ import { runC, whyNoCompiler } from '../support/c-program.ts';
 const HEADER = '/usr/include/linux/fuse.h';
 const missing = whyNoCompiler(HEADER);
 
-/** What came with protocol 7.40; older headers do not have it. */
+/** What came with protocol 7.40 at the latest; older headers may not have it. */
 const PASSTHROUGH_MINOR = 40;
 const newNames = new Set([
+  'FUSE_COMPAT_SETXATTR_IN_SIZE',
+  'FUSE_HANDLE_KILLPRIV_V2',
+  'FATTR_KILL_SUIDGID',
   'fuse_open_out.backing_id',
   'fuse_init_out.max_stack_depth',
   'FOPEN_PASSTHROUGH',
@@ -49,6 +52,7 @@ for (const [name, value] of Object.entries(openFlags)) {
 }
 expected.set('FUSE_PASSTHROUGH >> 32', constants.INIT2_PASSTHROUGH);
 expected.set('FUSE_NOTIFY_POLL', constants.NOTIFY_POLL);
+expected.set('FUSE_COMPAT_SETXATTR_IN_SIZE', constants.SETXATTR_IN_BYTES);
 expected.set('FUSE_NOTIFY_STORE', constants.NOTIFY_STORE);
 expected.set('FUSE_POLL_SCHEDULE_NOTIFY', constants.POLL_SCHEDULE_NOTIFY);
 expected.set('FUSE_LK_FLOCK', constants.LK_FLOCK);

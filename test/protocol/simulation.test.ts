@@ -35,6 +35,10 @@ const wanted = [
     'OPEN -6',
     'OPEN -12',
   ],
+  ...['hold', 'lines', 'records', 'requeue', 'overflow', 'fanout', 'jobserver', 'capacity', 'timeout'].map(
+    (option) => `option ${option}`,
+  ),
+  'bytes dropped',
   ...['SETLK -11', 'SETLK -22', 'SETLKW -4', 'SETLKW 0'],
   ...['flock type 1', 'flock shared by two', 'lock in the way'],
   ...['CREATE -12', 'OPEN -24', 'SETATTR -12', 'MKNOD -12', 'READ -12', 'SETATTR -22'],

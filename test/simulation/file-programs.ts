@@ -256,7 +256,7 @@ export function* ioctl(context: Context): Program {
 /** Requests that this server has no use for. */
 export function* odd(context: Context): Program {
   const { GETLK, SETLK, SETLKW, FLUSH } = Opcode;
-  const opcode = context.random.pick([GETLK, SETLK, SETLKW, FLUSH, 20, 34, 22, 4095]);
+  const opcode = context.random.pick([GETLK, SETLK, SETLKW, FLUSH, 20, 34, 4095]);
   const { error } = yield { opcode, nodeid: 1, body: (writer) => writer.bytes(new Uint8Array(48)) };
   context.world.expect(error, 'a request that is not served', -9, -38);
 }

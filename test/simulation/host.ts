@@ -33,6 +33,8 @@ export interface ProcessDirectory {
   /** The process of a thread, or null when there is none. */
   processOf(threadId: number): number | null;
   descriptor(pid: number, descriptor: number): DescriptorTarget | null;
+  /** How the process of a thread ends, or has ended. */
+  endingOf(threadId: number): ProcessEnding;
 }
 
 /** The machine. While it is slow, it can tell nothing about processes. */
@@ -81,8 +83,8 @@ export class SimulatedHost implements Host {
     return this.directory.processOf(threadId) ?? threadId;
   }
 
-  endingOf(): ProcessEnding {
-    return ProcessEnding.None;
+  endingOf(threadId: number): ProcessEnding {
+    return this.directory.endingOf(threadId);
   }
 
   describeThread(threadId: number): CallerDescription | null {

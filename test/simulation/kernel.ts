@@ -84,6 +84,8 @@ export interface KernelFile {
   readonly isReadable: boolean;
   readonly isWritable: boolean;
   readonly isDirectory: boolean;
+  /** Each close of a descriptor is told to the server. */
+  readonly isFlushed: boolean;
   nonBlocking: boolean;
   /** Descriptors that refer to it, and calls in progress on it. The last one releases it. */
   references: number;
@@ -321,7 +323,7 @@ export class SimulatedKernel {
 
   /** A process closes a descriptor of the file. The server hears of it before the close returns where its locks may end by it. */
   close(file: KernelFile, pid: number): void {
-    if (file.kind === 'segment') {
+    if (file.isFlushed) {
       this.queue.push(() =>
         this.issue(
           {
@@ -330,7 +332,7 @@ export class SimulatedKernel {
             file,
             body: (writer) => writer.u64(file.handle).u64(0).u64(pid),
           },
-          kernelCaller,
+          { ...kernelCaller, pid },
           ({ error }) => {
             assert(error === 0, 'a flush succeeds');
           },

@@ -1,4 +1,4 @@
-import type { DescriptorTarget } from '../../src/kern/host.ts';
+import { type DescriptorTarget, ProcessEnding } from '../../src/kern/host.ts';
 import type { FileSystem } from '../../src/tree/file-system.ts';
 import type { ProcessDirectory } from './host.ts';
 import type { Answer, Call, Caller, KernelFile, KernelNode, SimulatedKernel } from './kernel.ts';
@@ -107,6 +107,15 @@ export class ProcessTable implements ProcessDirectory {
   processOf(threadId: number): number | null {
     const pid = threadId % THREAD_STEP;
     return this.processes.some((process) => process.pid === pid) ? pid : null;
+  }
+
+  endingOf(threadId: number): ProcessEnding {
+    const pid = threadId % THREAD_STEP;
+    const process = this.processes.find((candidate) => candidate.pid === pid);
+    if (process === undefined) return ProcessEnding.Gone;
+    if (!process.isExiting) return ProcessEnding.None;
+    // Every other process is killed.
+    return pid % 2 === 0 ? ProcessEnding.Signal : ProcessEnding.Exit;
   }
 
   descriptor(pid: number, descriptor: number): DescriptorTarget | null {

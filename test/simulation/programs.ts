@@ -1,5 +1,5 @@
 import { assert } from '../../src/kern/assert.ts';
-import { Opcode, READ_LOCKOWNER } from '../../src/transports/raw/protocol/constants.ts';
+import { FOPEN_NOFLUSH, Opcode, READ_LOCKOWNER } from '../../src/transports/raw/protocol/constants.ts';
 import { Attr, EntryOut, OpenOut } from '../../src/transports/raw/protocol/layouts.ts';
 import type { Random } from '../support/random.ts';
 import type { Answer, Call, FileKind, KernelFile, KernelNode } from './kernel.ts';
@@ -63,12 +63,16 @@ interface FileShape {
   readonly flags: number;
 }
 
+/** `openOut`: where the answer has its struct fuse_open_out. */
 function newFile(
   { world, thread }: Context,
   node: KernelNode,
-  handle: number,
+  { view }: Answer,
+  openOut: number,
   { kind, flags }: FileShape,
 ): KernelFile {
+  const handle = view.getUint32(openOut + OpenOut.fh, true);
+  const openFlags = view.getUint32(openOut + OpenOut.openFlags, true);
   const access = flags & 3;
   const file = world.kernel.opened({
     handle,
@@ -77,6 +81,7 @@ function newFile(
     isReadable: access !== O_WRONLY,
     isWritable: access !== O_RDONLY,
     isDirectory: kind === 'directory',
+    isFlushed: kind !== 'directory' && (openFlags & FOPEN_NOFLUSH) === 0,
     nonBlocking: (flags & O_NONBLOCK) !== 0,
     references: 1,
     calls: 0,
@@ -101,7 +106,7 @@ export function* open(context: Context, node: KernelNode, shape: FileShape): Ste
   };
   if (answer.error !== 0) return answer.error;
   assert(answer.payload.length === OpenOut.bytes, 'an answer to an open is whole');
-  return answer.isRefused ? ENOENT : newFile(context, node, nodeidAt(answer), shape);
+  return answer.isRefused ? ENOENT : newFile(context, node, answer, 0, shape);
 }
 
 /** CREATE; the open file, or a negative errno. */
@@ -123,7 +128,7 @@ export function* create(
   if (answer.isRefused) return ENOENT;
   const node = world.kernel.learn(nodeidAt(answer), modeAt(answer), sizeAt(answer));
   thread.pinned.push(node);
-  return newFile(context, node, answer.view.getUint32(EntryOut.bytes, true), shape);
+  return newFile(context, node, answer, EntryOut.bytes, shape);
 }
 
 export function readCall(file: KernelFile, count: number, offset = 0): Call {

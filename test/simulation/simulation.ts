@@ -228,7 +228,7 @@ function* tidyUp(world: World): Generator<number, void, void> {
     if (isBusy) for (const process of [...world.table.processes]) world.exit(process);
     const next = kernel.queue.shift();
     if (next !== undefined) yield next();
-    else if (!isBusy && kernel.pending.size === 0) break;
+    else if (!isBusy && [...kernel.pending.values()].every(isRelease)) break;
     else yield -EAGAIN;
     checkInvariants(world, round);
   }
@@ -243,6 +243,11 @@ function* tidyUp(world: World): Generator<number, void, void> {
   while (kernel.nodes.size > 0) yield kernel.forget([...kernel.nodes.values()].slice(0, 10));
   host.clock.nowMs += 10_000;
   yield -EAGAIN;
+}
+
+/** The close of a writer that has begun a line waits for room in a held pipe, until that is removed. */
+function isRelease({ call }: { readonly call: Call }): boolean {
+  return call.opcode === Opcode.RELEASE;
 }
 
 function* remove(

@@ -7,6 +7,7 @@ import type { Program } from './processes.ts';
 import * as file from './file-programs.ts';
 import * as pipe from './pipe-programs.ts';
 import * as locks from './lock-programs.ts';
+import { changeOptions } from './option-programs.ts';
 import { controlFaults } from './fault-programs.ts';
 import * as queue from './queue-programs.ts';
 import type { Context } from './programs.ts';
@@ -34,6 +35,7 @@ const programs: Record<string, (context: Context) => Program> = {
   readTable: file.readTable,
   writeTunable: file.writeTunable,
   attributes: file.attributes,
+  changeOptions,
   poll: file.poll,
   ioctl: file.ioctl,
   flock: locks.flock,
@@ -173,6 +175,7 @@ const weights: Readonly<Record<string, number>> = {
   ...{
     writeTunable: 2,
     attributes: 6,
+    changeOptions: 5,
     poll: 8,
     ioctl: 3,
     flock: 6,

@@ -15,6 +15,7 @@ import {
 import { Kernel } from '../../src/kern/kernel.ts';
 import type { Sleeper } from '../../src/kern/sleeper.ts';
 import type { PipeEnd } from '../../src/pipe/end.ts';
+import type { PipeOptions } from '../../src/pipe/pipe-options.ts';
 import type { PipePair } from '../../src/pipe/pair.ts';
 import type { Segment } from '../../src/shm/segment.ts';
 import type { MappingsSeen } from '../../src/host/linux/processes/mappings.ts';
@@ -122,7 +123,11 @@ export class World {
     pipes.policy = {
       created: (pair) => {
         this.pairs.add(pair);
-        for (const end of pair.ends) this.streams.set(end, new Stream(end));
+        for (const end of pair.ends) {
+          const stream = new Stream(end);
+          stream.isLoose = pair.fifo !== null && !keepsStream(pair.fifo.options);
+          this.streams.set(end, stream);
+        }
       },
       destroyed: (pair) => {
         this.pairs.delete(pair);
@@ -203,6 +208,11 @@ export class World {
     const isInjected = this.hasFaults && FAULT_ERRORS.includes(error);
     assert(isRefused || isInjected || errors.includes(error), `${call} does not fail with ${error}`);
   }
+}
+
+/** Whether every byte comes out once and in order, whatever readers do. */
+export function keepsStream({ framing, overflow, fanout, jobserver, timeoutMs }: PipeOptions): boolean {
+  return framing === 'bytes' && overflow === 'block' && !fanout && !jobserver && timeoutMs === 0;
 }
 
 /** How many answers the kernel copies at a time while the server goes on. */

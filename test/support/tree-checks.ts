@@ -23,11 +23,16 @@ class Counts {
   }
 }
 
-/** Readers, writers and openers are the open files: those of pipes count while they sleep in their open, too. */
-function checkOpeners(nodes: readonly Node[], { openFiles }: FileSystem): void {
+/**
+ * Readers, writers and openers are the open files: those of pipes count while they sleep in their open, too, and in the close that stores
+ * the line they have begun.
+ */
+function checkOpeners(nodes: readonly Node[], { openFiles }: FileSystem, calls: readonly FileCall[]): void {
   const readers = new Counts();
   const writers = new Counts();
   const ends = new Counts();
+  const closing = calls.flatMap(({ released }) => released ?? []);
+  for (const { node, writable } of closing) if (node instanceof PipeNode && writable) writers.add(node);
   for (const { node, data, readable, writable } of openFiles.all()) {
     // A fault holds the open back: the object has not heard of it.
     if (data === null) continue;
@@ -70,7 +75,7 @@ function checkAccounts(nodes: readonly Node[], fileSystem: FileSystem, threads: 
 }
 
 /** A call that sleeps, perhaps on an open file. */
-type FileCall = Thread & { readonly file: OpenFile | null };
+type FileCall = Thread & { readonly file: OpenFile | null; readonly released?: OpenFile | null };
 
 /**
  * Everything that holds between two requests in the tree, its open files, the engines below it and the accounts. `threads`: the
@@ -91,6 +96,6 @@ export function checkFileSystem(fileSystem: FileSystem, threads: Iterable<FileCa
   fileSystem.kernel.callouts.checkInvariants();
   const busy = new Set(Array.from(calls, ({ file }) => file));
   checkHandles(fileSystem.openFiles.all(), (file) => busy.has(file));
-  checkOpeners(nodes, fileSystem);
+  checkOpeners(nodes, fileSystem, calls);
   checkAccounts(nodes, fileSystem, calls);
 }

@@ -1,5 +1,6 @@
 import { EINVAL, ENOENT, ERANGE } from '../../../kern/errno.ts';
 import { textOfBytes } from '../../../vfs/text-file.ts';
+import { SETXATTR_IN_BYTES } from '../protocol/constants.ts';
 import { GetxattrIn, GetxattrOut, SetxattrIn } from '../protocol/layouts.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
@@ -28,10 +29,10 @@ export function listxattr({ fileSystem, nodes, reply }: Parts, request: Request)
 /** setxattr(2): the name and then the value follow the structure. */
 export function setxattr({ fileSystem, nodes }: Parts, request: Request): number {
   const entry = nodes.get(request.nodeid);
-  const name = request.name(SetxattrIn.bytes);
+  const name = request.name(SETXATTR_IN_BYTES);
   if (entry === undefined) return -ENOENT;
   if (name === null) return -EINVAL;
-  const valueOffset = SetxattrIn.bytes + name.length + 1;
+  const valueOffset = SETXATTR_IN_BYTES + name.length + 1;
   const sizeBytes = request.u32(SetxattrIn.size);
   if (sizeBytes !== request.bodyBytes - valueOffset) return -EINVAL;
   const value = textOfBytes(request.payload(valueOffset, sizeBytes));

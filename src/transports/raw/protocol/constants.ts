@@ -57,6 +57,9 @@ export const NOTIFY_STORE = 4;
 /** Every request that has not been answered comes again, marked in its unique (Linux 6.9). */
 export const NOTIFY_RESEND = 7;
 
+/** Of struct fuse_setxattr_in: what follows its first fields is there only with FUSE_SETXATTR_EXT. */
+export const SETXATTR_IN_BYTES = 8;
+
 /** INIT flags, low word. */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,

@@ -56,8 +56,8 @@ export const FileLock = { start: 0, end: 8, type: 16, pid: 20, bytes: 24 } as co
 export const LkIn = { fh: 0, owner: 8, lk: 16, lkFlags: 40, bytes: 48 } as const;
 export const LkOut = { lk: 0, bytes: 24 } as const;
 export const OpenOut = { fh: 0, openFlags: 8, backingId: 12, bytes: 16 } as const;
-/** Without FUSE_SETXATTR_EXT. */
-export const SetxattrIn = { size: 0, flags: 4, bytes: 8 } as const;
+/** Its size is SETXATTR_IN_BYTES. */
+export const SetxattrIn = { size: 0, flags: 4 } as const;
 export const GetxattrIn = { size: 0, bytes: 8 } as const;
 export const GetxattrOut = { size: 0, padding: 4, bytes: 8 } as const;
 export const Attr = {

@@ -1,4 +1,4 @@
-import { Opcode } from './constants.ts';
+import { Opcode, SETXATTR_IN_BYTES } from './constants.ts';
 import * as layouts from './layouts.ts';
 
 /** What is known of a message of the kernel before it is served. */
@@ -30,7 +30,7 @@ export const opcodes: readonly (OpcodeInfo | undefined)[] = describe([
   [Opcode.RENAME2, 'rename', layouts.Rename2In.bytes + 2],
   [Opcode.GETATTR, 'getattr', layouts.GetattrIn.bytes],
   [Opcode.SETATTR, 'setattr', layouts.SetattrIn.bytes],
-  [Opcode.SETXATTR, 'setxattr', layouts.SetxattrIn.bytes + 1],
+  [Opcode.SETXATTR, 'setxattr', SETXATTR_IN_BYTES + 1],
   [Opcode.GETXATTR, 'getxattr', layouts.GetxattrIn.bytes + 1],
   [Opcode.LISTXATTR, 'listxattr', layouts.GetxattrIn.bytes],
   [Opcode.REMOVEXATTR, 'removexattr', 1],
