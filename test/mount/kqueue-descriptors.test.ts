@@ -171,7 +171,7 @@ describeMount('descriptors that kqueues watch', () => {
     const path = await a.open(await mount.fifo('no-access'), 'r', O_PATH);
     for (const [fd, why] of [
       [theirs, 'a file of a file system that is not local (fuse.ipcfs)'],
-      [path, 'it was opened with O_PATH'],
+      [path, 'it was opened with O_PATH, in a file system that is not local (fuse.ipcfs)'],
     ] as const) {
       expect(await queue.after(`add vnode fd:${fd} write`)).toEqual([
         `error vnode fd:${fd} errno=EBADF udata=- ${why}`,

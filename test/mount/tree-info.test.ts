@@ -245,7 +245,7 @@ describeMount('info/ and sysctl/', () => {
     }
     const line = await mount.output('grep -w pipe_mindirect info/sysctls');
     expect(line).toMatch(
-      / 8192 +bytes +4097 +9007199254740991 +root +bytes from which on a blocking write goes /,
+      / 8192 +bytes +4097 +9007199254740991 +root +size in bytes from which a blocking write goes /,
     );
   });
 

@@ -116,7 +116,10 @@ export class ForeignWatcher {
       const status = calls.statusOfDescriptor(seen);
       if (status === null) return openRefusal(pid);
       const type = foreignType(status);
-      if (type !== null) return noDescriptor(`a file of a file system that is not local (${type})`);
+      if (type !== null) {
+        const what = info.isPathOnly ? 'it was opened with O_PATH, in' : 'a file of';
+        return noDescriptor(`${what} a file system that is not local (${type})`);
+      }
       const isOpen =
         !info.isPathOnly && info.mountId === status.mountId && info.inode === Number(status.inode);
       if (!isOpen && calls.asUser(user, () => calls.mayAccess(seen, calls.R_OK)) !== true) {
