@@ -4,15 +4,15 @@ import type { DeviceFact, ServedDevice } from '../device/device.ts';
 import type { GatherUio } from '../device/gather-uio.ts';
 import { Opcode, OUT_HEADER_BYTES } from '../protocol/constants.ts';
 import type { Reply } from '../protocol/reply.ts';
-import { type ReceiveBuffer, RESENT } from '../protocol/request.ts';
+import type { ReceiveBuffer } from '../protocol/request.ts';
 import type { EntryMemory } from './entry-memory.ts';
 import { EntryPool, type EntryPoolOptions } from './entry-pool.ts';
 import { type EntryRing, WATCH_TAG } from './entry-ring.ts';
 import type { RingEntry } from './ring-entry.ts';
+import { UnansweredEntries } from './unanswered-entries.ts';
 
 const log = createDebug('ipcfs:ring');
 
-const TWO_32 = 0x1_0000_0000;
 /** A queue that no kernel has. */
 const NO_QUEUE = 0xffff;
 /** Answers that wait for the next `enter` at most. */
@@ -50,10 +50,7 @@ export class RingDevice implements ServedDevice {
   /** Answers wait for the sleep that is likely to come: one call of the kernel does both. */
   #isDeferred = false;
   #state: 'offered' | 'agreed' | 'active' | 'unused' = 'offered';
-  /** The entry of the request that was received last, until it is answered. */
-  #current: RingEntry | null = null;
-  /** Entries of other requests that are not answered, by unique. */
-  readonly #held = new Map<number, RingEntry>();
+  readonly #unanswered = new UnansweredEntries();
   #uncommittedCount = 0;
   /** Requests that came while the entries were registered. */
   readonly #early: RingEntry[] = [];
@@ -130,7 +127,6 @@ export class RingDevice implements ServedDevice {
     buffer.outside = null;
     buffer.isFromRing = false;
     if (this.#state !== 'active') return this.#fuse.receive(buffer);
-    this.#keepCurrent();
     const ring = this.#ring;
     let hasEntered = false;
     for (;;) {
@@ -209,7 +205,7 @@ export class RingDevice implements ServedDevice {
     } else {
       entry.copyPayloadTo(buffer.bytes, structEnd);
     }
-    this.#current = entry;
+    this.#unanswered.received(entry);
     this.#callerProcessor = entry.queue;
     this.#wasFromDevice = false;
     return entry.requestBytes;
@@ -226,13 +222,6 @@ export class RingDevice implements ServedDevice {
     }
   }
 
-  #keepCurrent(): void {
-    const current = this.#current;
-    if (current === null) return;
-    this.#held.set(keyOf(current.uniqueLow, current.uniqueHigh), current);
-    this.#current = null;
-  }
-
   /** The entry of the request that `reply` answers, which is not unanswered any more; null for anything else. */
   #answeredEntry(reply: Reply): RingEntry | null {
     if (this.#state !== 'active') return null;
@@ -240,16 +229,7 @@ export class RingDevice implements ServedDevice {
     const high = reply.words[3]!;
     // A notification.
     if (low === 0 && high === 0) return null;
-    const current = this.#current;
-    if (current !== null && current.uniqueLow === low && current.uniqueHigh === high) {
-      this.#current = null;
-      return current;
-    }
-    const key = keyOf(low, high);
-    const entry = this.#held.get(key);
-    if (entry === undefined) return null;
-    this.#held.delete(key);
-    return entry;
+    return this.#unanswered.take(low, high);
   }
 
   send(reply: Reply, length: number): boolean {
@@ -363,9 +343,4 @@ export class RingDevice implements ServedDevice {
   checkInvariants(): void {
     this.#pool.checkInvariants();
   }
-}
-
-/** A unique as a number, without the mark of a request that comes again. */
-function keyOf(low: number, high: number): number {
-  return low + (high & ~RESENT) * TWO_32;
 }
