@@ -48,7 +48,9 @@ test('a process: its users, its state, its identity', async () => {
 });
 
 test('a zombie is one, with its wait status', async () => {
-  const running = new Running('bash', ['-c', '(exit 3) & echo $!; exec sleep 60']);
+  // A bash would wait for it: it ends under the sleep that takes bash's place.
+  const child = 'until [ "$(cat /proc/$$/comm)" = sleep ]; do :; done; exit 3';
+  const running = new Running('bash', ['-c', `(${child}) & echo $!; exec sleep 60`]);
   started.push(running);
   const zombie = Number(await until(() => /^\d+(?=\n)/.exec(running.stdout)?.[0]));
   await until(() => processState(zombie)?.isZombie);
