@@ -93,7 +93,7 @@ describeMount('completion in the shells', () => {
     await terminal.press('C-u');
     await terminal.type('ipcfs wait --');
     await terminal.press('Tab');
-    await terminal.until(/--count +-- end after this many events/);
+    await terminal.until(/--count +-- number of events to wait for/);
   });
 
   test('fish', async () => {
