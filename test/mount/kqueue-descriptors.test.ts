@@ -166,19 +166,22 @@ describeMount('descriptors that kqueues watch', () => {
   test('K38: a descriptor of another mount, and one without access are EBADF, and the line says why', async () => {
     await begin();
     const other = await TestMount.start();
-    const O_PATH = 0o10000000;
-    const theirs = await a.open(other.path('kqueue'), 'rw');
-    const path = await a.open(await mount.fifo('no-access'), 'r', O_PATH);
-    for (const [fd, why] of [
-      [theirs, 'a file of a file system that is not local (fuse.ipcfs)'],
-      [path, 'it was opened with O_PATH, in a file system that is not local (fuse.ipcfs)'],
-    ] as const) {
-      expect(await queue.after(`add vnode fd:${fd} write`)).toEqual([
-        `error vnode fd:${fd} errno=EBADF udata=- ${why}`,
-      ]);
+    try {
+      const O_PATH = 0o10000000;
+      const theirs = await a.open(other.path('kqueue'), 'rw');
+      const path = await a.open(await mount.fifo('no-access'), 'r', O_PATH);
+      for (const [fd, why] of [
+        [theirs, 'a file of a file system that is not local (fuse.ipcfs)'],
+        [path, 'it was opened with O_PATH, in a file system that is not local (fuse.ipcfs)'],
+      ] as const) {
+        expect(await queue.after(`add vnode fd:${fd} write`)).toEqual([
+          `error vnode fd:${fd} errno=EBADF udata=- ${why}`,
+        ]);
+      }
+      await a.close(theirs);
+    } finally {
+      await other.stop();
     }
-    await a.close(theirs);
-    await other.stop();
   });
 
   test('K6, K125: queues that were opened through /dev/fd are told apart', async () => {

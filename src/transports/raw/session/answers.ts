@@ -9,6 +9,7 @@ import type { Device } from '../device/device.ts';
 import { sendBytes } from '../device/send-bytes.ts';
 import { Opcode, OUT_HEADER_BYTES } from '../protocol/constants.ts';
 import { IoctlOut, OpenOut, WriteOut } from '../protocol/layouts.ts';
+import { opcodes } from '../protocol/opcodes.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Openings } from './openings.ts';
@@ -157,4 +158,10 @@ export function resultOf(request: InFlight, result: number): number {
 function* charged(work: Operation<void>): Operation<number> {
   yield* work;
   return 0;
+}
+
+/** Fails a request that no handler has served; one that wants no answer gets none. */
+export function refuse(call: InFlight, result: number): void {
+  if (opcodes[call.opcode]!.isAnswered) call.answer(result);
+  else call.end();
 }

@@ -5,9 +5,7 @@ import { isOutOfMemory } from '../../../kern/memory.ts';
 import type { Thread } from '../../../kern/scheduler.ts';
 import type { FileSystem } from '../../../tree/file-system.ts';
 import type { BlockedCall, TransportCounter } from '../../../vfs/transport.ts';
-import { capabilityRows } from '../../common/capabilities.ts';
 import { sleepingCalls } from '../../common/call.ts';
-import { rawCapabilities } from '../capabilities.ts';
 import { BufferPool } from '../device/buffer-pool.ts';
 import type { Device } from '../device/device.ts';
 import type { Placement } from '../device/placement.ts';
@@ -18,7 +16,7 @@ import { opcodes } from '../protocol/opcodes.ts';
 import { Reply } from '../protocol/reply.ts';
 import { Request } from '../protocol/request.ts';
 import { BackingTable } from '../segments/backings.ts';
-import { Answers, resultOf } from './answers.ts';
+import { Answers, refuse, resultOf } from './answers.ts';
 import { CallTrace } from './call-trace.ts';
 import { AnswerState, InFlight, type RequestServer } from './in-flight.ts';
 import { MissedSignals } from './missed-signals.ts';
@@ -29,6 +27,7 @@ import { PollNotices } from './poll-notices.ts';
 import { Reporter } from './reporter.ts';
 import { RequestTable } from './request-table.ts';
 import type { Agreement, ServerParts } from './server-parts.ts';
+import { factsOf } from './session-facts.ts';
 import { type Redelivery, SleepingWrites } from './sleeping-writes.ts';
 import { StreamSizes } from './stream-sizes.ts';
 import { TextSizes } from './text-sizes.ts';
@@ -118,16 +117,7 @@ export class Session implements RequestServer {
 
   /** Rows of info/transport. */
   facts(): (readonly [name: string, value: string | number])[] {
-    return [
-      ['transport', 'raw'],
-      ['protocol', `7.${this.agreement.minor ?? 0}`],
-      ['shm-backing', this.backings.kind],
-      ['shm-detach', this.backings.detachesAt],
-      ['sleeping-write-bytes', this.writes.keptBytes],
-      ['held-back-writes', this.writes.heldCount],
-      ...this.#device.facts(),
-      ...capabilityRows(rawCapabilities(this.backings.kind === 'passthrough')),
-    ];
+    return factsOf(this, this.#device);
   }
 
   /** What info/metrics shows of the session. */
@@ -357,10 +347,4 @@ export class Session implements RequestServer {
     this.buffers.checkInvariants();
     this.backings.checkInvariants(this.handles.files());
   }
-}
-
-/** Fails a request that no handler has served; one that wants no answer gets none. */
-function refuse(call: InFlight, result: number): void {
-  if (opcodes[call.opcode]!.isAnswered) call.answer(result);
-  else call.end();
 }
