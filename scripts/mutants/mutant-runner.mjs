@@ -1,7 +1,7 @@
 import { BroadcastChannel } from 'node:worker_threads';
 import { TestRunner } from 'vitest';
 
-/** What instrumented code shares with whoever chooses the mutant. */
+/** What instrumented code shares with the code that chooses the mutant. */
 const stryker = (globalThis.__stryker__ ??= {});
 
 function* testsIn(suite) {

@@ -30,7 +30,7 @@ class SameWorkerRunner {
         reject(new Error(`the tests ended: ${vitest.state.getUnhandledErrors().map(String).join('\n')}`));
       }, reject);
     });
-    // Whoever needs it hears of a failure.
+    // The caller that needs it hears of a failure.
     this.#ready.catch(() => undefined);
   }
 

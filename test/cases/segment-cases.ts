@@ -73,7 +73,7 @@ export const segmentCases: readonly Case[] = [
     },
   },
   {
-    name: 'a segment that is mapped keeps what is in it, whoever opens it with >',
+    name: 'a segment that is mapped keeps its bytes when it is opened with >',
     async run(mount) {
       await mount.output(MAKE);
       const driver = await mount.driver();
