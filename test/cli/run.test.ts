@@ -58,7 +58,7 @@ describe('what a look at the blocked calls means for a run', () => {
       holders: { descriptors, locks: [], threads: new Map(), hidden: [], inFlight: 0 },
     });
 
-  test('calls that wait for each other are a deadlock, whoever else is busy', () => {
+  test('calls that wait for each other are a deadlock, even if others are busy', () => {
     const held = [writer(1, 12), writer(2, 11)];
     const verdict = judge([one, two], [asleepIn(1), asleepIn(2), busy], [cycle], held);
     expect(verdict).toEqual({ certain: [cycle], possible: [], standstill: null });

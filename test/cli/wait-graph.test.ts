@@ -69,7 +69,7 @@ describe('locks', () => {
   const open = [held(1, 10, 'rw'), held(1, 20, 'rw'), held(2, 10, 'rw'), held(2, 20, 'rw')];
   const calls = [blocked(1, 20, FLOCK), blocked(2, 10, FLOCK)];
 
-  test('two processes of which each waits for a lock of the other, whoever else has the files open', () => {
+  test('two processes of which each waits for a lock of the other, even if others have the files open', () => {
     const bystander = [held(3, 10, 'rw'), held(3, 20, 'rw')];
     const locks = [locked(1, 10), locked(2, 20)];
     expect(shape(findDeadlocks(calls, holders([...open, ...bystander], { locks })))).toEqual([[[1, 2], []]]);

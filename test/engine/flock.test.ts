@@ -151,7 +151,7 @@ describe('flock', () => {
     world.checkInvariants();
   });
 
-  test('beyond the quota a lock is ENOLCK, for whoever waits as well, and the next in line goes on', () => {
+  test('beyond the quota a lock is ENOLCK, for calls that wait as well, and the next in line goes on', () => {
     const world = new LockWorld();
     const table = world.table('flock');
     world.tryLock(world.table('flock'), A, true);

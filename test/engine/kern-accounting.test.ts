@@ -150,7 +150,7 @@ test('a blocked call that fails by a bug of ours is charged no longer', () => {
   expect(world.charged(Resource.BlockedCalls)).toBe(0);
 });
 
-test('knotes, timers and kqueues beyond the quota are ENOMEM, whoever has the queue; each is released by whatever ends it', () => {
+test('knotes, timers and kqueues beyond the quota are ENOMEM for each user of the queue; what ends one releases it', () => {
   const world = new KqueueWorld();
   const account = world.kernel.accounts.of(user.uid);
   world.kernel.accounts.setLimit(Resource.Knotes, () => 2);

@@ -128,7 +128,7 @@ describe('timers', () => {
     expect(expirations(world, kq)).toBe(1);
   });
 
-  test('K77: whoever looks just before the clock does takes nothing away and gets nothing twice', () => {
+  test('K77: a look just before the clock takes nothing away, and nothing comes twice', () => {
     const { world, kq } = setUp();
     world.must(kq, timer(10));
     // The time has come, and the callout has not run.

@@ -118,7 +118,7 @@ describe('a signal', () => {
     expect(world.read(reader, 1).result).toBe(-EAGAIN);
   });
 
-  test('P76: whoever waited for the chunk to go comes after its rest', () => {
+  test('P76: a writer that waited for the chunk to go comes after its rest', () => {
     const world = new World();
     const { reader, writer } = world.fifoEnds();
     const interrupted = world.write(writer, pattern(CHUNK_BYTES, 1));

@@ -24,7 +24,7 @@ describe('creation in progress', () => {
     expect(world.exists(65536)).toBe(true);
   });
 
-  test('S28: whoever needs the key waits, and finds the same segment', () => {
+  test('S28: a call that needs the key waits, and finds the same segment', () => {
     const world = new ShmWorld();
     const gate = world.closeGate(world.memory);
     const creator = world.startGet(5, PAGE, CREATE);

@@ -121,7 +121,7 @@ describe('waiting', () => {
     expect([world.limit('shmmni'), world.memory.tableSlots]).toEqual([32, 32]);
   });
 
-  test('S75: whoever waits for a creation is woken after a resize', () => {
+  test('S75: a call that waits for a creation is woken after a resize', () => {
     const world = new ShmWorld();
     const gate = world.closeGate(world.memory);
     const creator = world.startGet(5, PAGE, CREATE);

@@ -159,7 +159,7 @@ describe('writes beyond the memory for them', () => {
     expect(answersOf(first).map(({ payload }) => payload.getUint32(0, true))).toEqual([KEPT_BYTES]);
   });
 
-  test('whoever was killed on the way does not come again: its write ends', () => {
+  test('a writer that was killed on the way does not come again: its write ends', () => {
     const one = openPipe(client, 'one');
     const two = openPipe(client, 'two');
     const first = beginWrite(one.writer, 1);

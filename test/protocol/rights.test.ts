@@ -69,7 +69,7 @@ test('[SEC-12] a segment that came after the kernel looked is removed by its own
   makeSegment('0666');
   expect(unlink(root)).toBe(0);
   makeSegment('0666');
-  // Without the sticky bit whoever may write the directory may remove names, as the kernel has it.
+  // Without the sticky bit every user who may write the directory may remove names, as the kernel has it.
   client.fileSystem.root.entries.get('shm')!.permissions = 0o777;
   expect(unlink(alice)).toBe(0);
 });
