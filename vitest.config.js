@@ -15,7 +15,7 @@ const shared = {
 
 export default defineConfig({
   test: {
-    reporters: ['default', ['json', { outputFile: '.cache/test-report.json' }]],
+    reporters: ['default', ['json', { outputFile: process.env.TEST_REPORT ?? '.cache/test-report.json' }]],
     projects: [
       {
         test: {

@@ -12,4 +12,4 @@ fi
 trap 'echo "$before" >"$parameter"' EXIT
 echo Y >"$parameter"
 if [ $# -eq 0 ]; then set -- test/mount/pipe-direct.test.ts test/mount/pipe-poll.test.ts; fi
-IPCFS_IO_URING=on npx vitest run --reporter=default --reporter=json --outputFile="$report" "$@"
+IPCFS_IO_URING=on TEST_REPORT="$report" npx vitest run "$@"
