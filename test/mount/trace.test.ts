@@ -38,7 +38,7 @@ describeMount('info/trace and info/trace.json', () => {
   test('each kind of call is a line, in the order in which calls end', async () => {
     const script = `mkfifo pipes/k; exec 4<>pipes/k; echo hello >&4; head -c 6 <&4; exec 4>&-
       chmod 600 pipes/k; ln pipes/k pipes/l; ln -s k pipes/s; readlink pipes/s; mv pipes/l pipes/m; rm pipes/k pipes/m pipes/s
-      mkdir pipes/d; ls pipes/d; rmdir pipes/d; stat -f .; echo x > pipes/new & cat pipes/new; wait $!; rm pipes/new
+      mkdir pipes/d; ls pipes/d; rmdir pipes/d; stat -f .; echo x > pipes/new & until [ -e pipes/new ]; do :; done; cat pipes/new; wait $!; rm pipes/new
       exec 5<>shm/ctl; flock 5; exec 5>&-`;
     const lines = await fields(script);
     const ends = endsOf(lines);
